@@ -1,0 +1,98 @@
+// See loaded_model.h.
+#include "cli/loaded_model.h"
+
+#include "cli/command.h"
+#include "cli/terminal.h"
+#include "engine/model_files.h"
+
+namespace bantam::cli {
+
+Status LoadedModel::check_ids(std::span<const int32_t> ids) const {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= engine.info().vocab_rows) {
+      return bad_input("ids[{}]: expected an id below {}, got {}", i, engine.info().vocab_rows, ids[i]);
+    }
+  }
+  return {};
+}
+
+Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output) {
+  BANTAM_TRY_ASSIGN(const ModelSource source, find_model(compute.model));
+  BANTAM_TRY_ASSIGN(text::Tokenizer tokenizer, open_tokenizer(compute.model));
+  ProgressBar bar(output, "loading", "bytes");
+  BANTAM_TRY_ASSIGN(Engine engine, Engine::load(source, engine_options(compute), [&](int64_t done, int64_t total) {
+                      bar.update(done, total);
+                      return !interrupted();
+                    }));
+  bar.clear();
+  const ModelInfo& info = engine.info();
+  engine.set_textless_ids(engine::textless_ids(tokenizer, info.vocab_rows));
+  const std::string name = model_name(compute.model);
+  std::string line = fmt::format("{} · {} · {} · context {}", name, info.weight_type, human_bytes(info.weights_bytes),
+                                 with_commas(info.context_tok));
+  if (info.context_was_limited) {
+    line += fmt::format(" (of {}: what fits in free memory)", with_commas(info.trained_context_tok));
+  }
+  if (info.rope_factor > 1) line += fmt::format(" · YaRN x{:.3g}", info.rope_factor);
+  line += fmt::format(" · {} thread{}, {}", info.threads, info.threads == 1 ? "" : "s", info.isa);
+  note(output, line);
+  return LoadedModel{name, std::move(engine), std::move(tokenizer)};
+}
+
+Result<Prompt> render_prompt(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& messages,
+                             const JsonValue* tools, std::optional<bool> enable_thinking) {
+  const text::RenderOptions options{.add_generation_prompt = true, .enable_thinking = enable_thinking};
+  BANTAM_TRY_ASSIGN(text::Rendered rendered, text::render(kind, text::normalise_messages(messages), tools, options));
+  Prompt prompt;
+  const auto spans = rendered.spans();
+  prompt.ids = tokenizer.encode(spans);
+  prompt.text = std::move(rendered.text);
+  prompt.starts_in_thinking = kind == text::TemplateKind::qwen3_thinking_2507;
+  return prompt;
+}
+
+bool will_think(text::TemplateKind kind, std::optional<bool> enable_thinking) {
+  if (is_hybrid(kind)) return enable_thinking.value_or(true);
+  return kind == text::TemplateKind::qwen3_thinking_2507;
+}
+
+PrefillProgress prefill_bar(ProgressBar* bar) {
+  return [bar](int64_t done, int64_t total) {
+    bar->update(done, total);
+    if (done >= total) bar->clear();
+    return !interrupted();
+  };
+}
+
+std::string generation_json(const engine::Generation& g, double load_ms) {
+  const auto per_second = [](int64_t n, double ms) { return JsonValue::number(json_number(ms > 0 ? 1000.0 * static_cast<double>(n) / ms : 0)); };
+  const auto ms_value = [](double ms) { return JsonValue::number(json_number(ms)); };
+  const auto predicted = static_cast<int64_t>(g.tokens.size());
+  const int64_t prefilled = g.prompt_tok - g.cached_tok;
+  JsonValue calls = JsonValue::array();
+  for (const engine::ToolCall& call : g.tool_calls) {
+    auto arguments = parse_json(call.arguments, "arguments");
+    calls.items().push_back(JsonValue::object(
+        {{"name", JsonValue::string(call.name)},
+         {"arguments", arguments.ok() ? std::move(*arguments) : JsonValue::string(call.arguments)}}));
+  }
+  JsonValue out = JsonValue::object();
+  out.set("text", JsonValue::string(g.text));
+  out.set("reasoning", JsonValue::string(g.reasoning));
+  out.set("tool_calls", std::move(calls));
+  out.set("finish_reason", JsonValue::string(std::string(engine::finish_reason_name(g.finish_reason))));
+  out.set("usage", JsonValue::object({{"prompt_tokens", JsonValue::number(g.prompt_tok)},
+                                      {"completion_tokens", JsonValue::number(predicted)},
+                                      {"reasoning_tokens", JsonValue::number(g.reasoning_tok)},
+                                      {"cached_tokens", JsonValue::number(g.cached_tok)}}));
+  out.set("timings", JsonValue::object({{"prompt_n", JsonValue::number(prefilled)},
+                                        {"prompt_ms", ms_value(g.prompt_ms)},
+                                        {"prompt_per_second", per_second(prefilled, g.prompt_ms)},
+                                        {"predicted_n", JsonValue::number(predicted)},
+                                        {"predicted_ms", ms_value(g.predicted_ms)},
+                                        {"predicted_per_second", per_second(predicted, g.predicted_ms)},
+                                        {"load_ms", ms_value(load_ms)}}));
+  return to_json(out);
+}
+
+}  // namespace bantam::cli

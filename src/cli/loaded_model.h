@@ -1,0 +1,48 @@
+// A model ready to talk: engine, tokenizer, template, defaults. What chat, run, complete and score open.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bantam/engine.h"
+#include "base/json.h"
+#include "cli/model_catalogue.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "engine/generate.h"
+
+namespace bantam::cli {
+
+struct LoadedModel {
+  std::string name;
+  Engine engine;
+  text::Tokenizer tokenizer;
+
+  // Ids of `tokens` when every one is a row of the model; names the first that is not.
+  Status check_ids(std::span<const int32_t> ids) const;
+};
+
+// Loads with a progress bar on stderr, then says in one line what runs: name, type, context, threads. `ctx` unset and
+// the default cut to free memory is said too.
+Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output);
+
+// The prompt of a conversation: rendered by the template, control tokens only where the template put them.
+struct Prompt {
+  std::string text;
+  std::vector<int32_t> ids;
+  bool starts_in_thinking = false;
+};
+Result<Prompt> render_prompt(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& messages,
+                             const JsonValue* tools, std::optional<bool> enable_thinking);
+
+// Whether the model will think: always, never, or as asked (hybrids think unless told not to).
+bool will_think(text::TemplateKind kind, std::optional<bool> enable_thinking);
+
+// A prefill bar for long prompts.
+PrefillProgress prefill_bar(ProgressBar* bar);
+
+// The fixed --json answer of run and complete.
+std::string generation_json(const engine::Generation& generation, double load_ms);
+
+}  // namespace bantam::cli

@@ -1,0 +1,35 @@
+// From what the user wrote as MODEL to something that opens: a folder, a .gguf file, or nothing (the house model).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "bantam/engine.h"
+#include "base/result.h"
+#include "cli/options.h"
+#include "formats/checkpoint.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace bantam::cli {
+
+// The embedded files of bantam-nano: name, bytes.
+const std::vector<std::pair<std::string, std::string_view>>& house_model_files();
+
+// REQUIRES nothing; kBadInput naming what was tried when there is no such file or folder.
+Result<ModelSource> find_model(const std::string& model);
+// The name to print: the path's last part, or "bantam-nano (house model)".
+std::string model_name(const std::string& model);
+
+// Opens the files of MODEL; weights as asked.
+Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::Weights weights);
+Result<text::Tokenizer> open_tokenizer(const std::string& model);
+
+// The template to use: --template NAME when given, else the model's own by fingerprint (a warning goes to stderr).
+Result<text::TemplateKind> choose_template(const text::Tokenizer& tokenizer, const std::string& name,
+                                           const OutputOptions& output);
+// True where enable_thinking switches something.
+bool is_hybrid(text::TemplateKind kind);
+
+}  // namespace bantam::cli

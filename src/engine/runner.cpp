@@ -1,0 +1,152 @@
+// Steps: from sessions' new tokens to a batch, one forward, and back. See runner.h.
+#include "engine/runner.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/result.h"
+#include "tensor/bf16.h"
+
+namespace bantam {
+
+using kernels::kPageTok;
+
+namespace {
+int64_t page_count(int64_t tok) { return (tok + kPageTok - 1) / kPageTok; }
+}  // namespace
+
+SessionImpl::~SessionImpl() {
+  for (int32_t page : pages_) engine_->kv().release(page);
+}
+
+// Pages to allocate: new ones, and a copy of the page being written when others share it.
+int64_t EngineImpl::pages_needed(const SessionImpl& session, int64_t new_tok) const {
+  const auto size = static_cast<int64_t>(session.tokens_.size());
+  int64_t pages = page_count(size + new_tok) - static_cast<int64_t>(session.pages_.size());
+  if (size % kPageTok != 0 && kv_.references(session.pages_.back()) > 1) ++pages;
+  return pages;
+}
+
+void EngineImpl::grow(SessionImpl& session, int64_t new_tok) {
+  const auto size = static_cast<int64_t>(session.tokens_.size());
+  if (size % kPageTok != 0 && kv_.references(session.pages_.back()) > 1) {
+    const int32_t own = kv_.allocate();
+    kv_.copy(session.pages_.back(), own);
+    kv_.release(session.pages_.back());
+    session.pages_.back() = own;
+  }
+  while (static_cast<int64_t>(session.pages_.size()) < page_count(size + new_tok)) session.pages_.push_back(kv_.allocate());
+}
+
+Status EngineImpl::check(std::span<const Part> parts) const {
+  int64_t total = 0, pages = 0, rows = 0;
+  for (const Part& part : parts) {
+    const auto n = static_cast<int64_t>(part.tokens.size());
+    const auto size = static_cast<int64_t>(part.session->tokens_.size());
+    if (n == 0) return usage_error("step: expected at least one token per session");
+    if (size + n > info_.context_tok) {
+      return make_error(ErrorCode::kContextFull, "the context is full: {} tokens are there, {} more do not fit into {}",
+                        size, n, info_.context_tok);
+    }
+    for (int32_t id : part.tokens) {
+      if (id < 0 || id >= info_.vocab_rows) {
+        return bad_input("token id {}: expected 0 to {}", id, info_.vocab_rows - 1);
+      }
+    }
+    total += n;
+    pages += pages_needed(*part.session, n);
+    rows += part.rows == Rows::kAll ? n : part.rows == Rows::kLast ? 1 : 0;
+  }
+  if (total > options_.chunk_tok) return usage_error("step: expected at most {} tokens, got {}", options_.chunk_tok, total);
+  if (rows > workspace_.limits.max_logit_rows) {
+    return usage_error("step: expected at most {} rows of logits, got {}", workspace_.limits.max_logit_rows, rows);
+  }
+  if (pages > kv_.free_pages()) {
+    return make_error(ErrorCode::kContextFull, "the pool of keys and values is full: {} pages are needed, {} are free",
+                      pages, kv_.free_pages());
+  }
+  return {};
+}
+
+Status EngineImpl::run(std::span<const Part> parts, float* logits, model::Saved* saved) {
+  BANTAM_TRY(check(parts));
+  tokens_.clear();
+  positions_.clear();
+  page_table_.clear();
+  logit_rows_.clear();
+  segments_.clear();
+  for (const Part& part : parts) {
+    SessionImpl& session = *part.session;
+    const auto n = static_cast<int32_t>(part.tokens.size());
+    const auto start = static_cast<int32_t>(session.tokens_.size());
+    grow(session, n);
+    const auto first = static_cast<int32_t>(tokens_.size());
+    segments_.push_back({first, n, -1, start, static_cast<int32_t>(page_table_.size())});
+    tokens_.insert(tokens_.end(), part.tokens.begin(), part.tokens.end());
+    for (int32_t i = 0; i < n; ++i) positions_.push_back(start + i);
+    page_table_.insert(page_table_.end(), session.pages_.begin(), session.pages_.end());
+    if (part.rows == Rows::kAll) {
+      for (int32_t i = 0; i < n; ++i) logit_rows_.push_back(first + i);
+    } else if (part.rows == Rows::kLast) {
+      logit_rows_.push_back(first + n - 1);
+    }
+  }
+  const auto rows = static_cast<int64_t>(logit_rows_.size());
+  float* out = logits != nullptr ? logits : workspace_.logits.f32();
+  const model::Batch batch{tokens_, positions_, segments_, kv_.view(page_table_), logit_rows_, &rope_};
+  model::forward(weights_, batch, workspace_, saved, TensorView{out, DType::kF32, Shape{rows, info_.vocab_rows}});
+  for (const Part& part : parts) {
+    part.session->tokens_.insert(part.session->tokens_.end(), part.tokens.begin(), part.tokens.end());
+    part.session->has_logits_ = false;
+  }
+  return {};
+}
+
+void EngineImpl::truncate(SessionImpl& session, int64_t n) {
+  BANTAM_CHECK(n >= 0 && n <= static_cast<int64_t>(session.tokens_.size()));
+  if (n == static_cast<int64_t>(session.tokens_.size())) return;
+  session.tokens_.resize(static_cast<size_t>(n));
+  while (static_cast<int64_t>(session.pages_.size()) > page_count(n)) {
+    kv_.release(session.pages_.back());
+    session.pages_.pop_back();
+  }
+  session.has_logits_ = false;
+}
+
+Status EngineImpl::fork(const SessionImpl& from, SessionImpl* to) {
+  to->tokens_ = from.tokens_;
+  to->pages_ = from.pages_;
+  to->logits_ = from.logits_;
+  to->has_logits_ = from.has_logits_;
+  for (int32_t page : to->pages_) kv_.retain(page);
+  return {};
+}
+
+Status EngineImpl::fill_with_noise(SessionImpl& session, int64_t n, uint64_t seed) {
+  BANTAM_CHECK(session.tokens_.empty());
+  if (n > info_.context_tok || page_count(n) > kv_.free_pages()) {
+    return make_error(ErrorCode::kContextFull, "{} tokens of keys and values do not fit", n);
+  }
+  grow(session, n);
+  session.tokens_.assign(static_cast<size_t>(n), 0);
+  const kernels::KvView view = kv_.view({});
+  const bool half = view.layout.dtype == DType::kF16;
+  const int64_t elems = view.layout.page_bytes() / (half ? 2 : 4);
+  const auto pages = static_cast<int64_t>(session.pages_.size());
+  pool_->parallel(info_.layers * pages, [&](int64_t i, int) {
+    std::byte* data = view.page(i / pages, session.pages_[static_cast<size_t>(i % pages)]);
+    uint32_t state = static_cast<uint32_t>(seed * 2654435761u) + static_cast<uint32_t>(i) * 40503u + 1;
+    for (int64_t e = 0; e < elems; ++e) {
+      state = state * 1664525u + 1013904223u;
+      const float value = static_cast<float>(static_cast<int32_t>(state) >> 8) * 0x1.0p-23f;  // [-1, 1)
+      if (half) {
+        reinterpret_cast<uint16_t*>(data)[e] = f32_to_f16(value);
+      } else {
+        reinterpret_cast<float*>(data)[e] = value;
+      }
+    }
+  });
+  return {};
+}
+
+}  // namespace bantam

@@ -1,0 +1,90 @@
+// The runner: one loaded model with everything a step needs. Implements bantam::Engine and Session; `forward` and
+// `score` of the CLI use it directly for all rows of logits and for probes. Driven by one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "bantam/engine.h"
+#include "engine/kv_pool.h"
+#include "engine/sampler.h"
+#include "model/plan.h"
+#include "model/qwen3.h"
+
+namespace bantam {
+
+// One timeline: its tokens and the pages that hold their keys and values.
+class SessionImpl {
+ public:
+  explicit SessionImpl(EngineImpl* engine) : engine_(engine) {}
+  ~SessionImpl();
+  SessionImpl(const SessionImpl&) = delete;
+  SessionImpl& operator=(const SessionImpl&) = delete;
+
+ private:
+  friend class EngineImpl;
+  friend class Session;
+  friend class Engine;
+  EngineImpl* engine_;
+  std::vector<int32_t> tokens_;
+  std::vector<int32_t> pages_;   // page i holds positions [64 i, 64 i + 64); references counted in the pool
+  std::vector<float> logits_;    // [V] after the last token
+  bool has_logits_ = false;
+};
+
+class EngineImpl {
+ public:
+  // Which rows of logits a step computes for a part.
+  enum class Rows : uint8_t { kNone, kLast, kAll };
+  struct Part {
+    SessionImpl* session = nullptr;
+    std::span<const int32_t> tokens;
+    Rows rows = Rows::kLast;
+  };
+
+  static Result<std::unique_ptr<EngineImpl>> load(const ModelSource& source, const EngineOptions& options,
+                                                  const LoadProgress& progress);
+
+  // One forward over all parts: appends their tokens. Logits go to `logits` [R, V], parts in order, rows in order;
+  // null: to the workspace's buffer (at most batch_rows rows). Checks ids, context and pages before it changes
+  // anything. `saved` as in model::forward.
+  Status run(std::span<const Part> parts, float* logits = nullptr, model::Saved* saved = nullptr);
+  const float* workspace_logits() const { return workspace_.logits.f32(); }
+
+  void truncate(SessionImpl& session, int64_t n);
+  Status fork(const SessionImpl& from, SessionImpl* to);
+
+  // Makes the session n tokens long with generated keys and values instead of computed ones, so that speed at depth
+  // can be measured without hours of prefill. For benchmarks.
+  Status fill_with_noise(SessionImpl& session, int64_t n, uint64_t seed);
+
+  const ModelInfo& info() const { return info_; }
+  const EngineOptions& options() const { return options_; }
+  const model::Weights& weights() const { return weights_; }
+  model::Workspace& workspace() { return workspace_; }
+  engine::KvPool& kv() { return kv_; }
+  const engine::TokenMask& mask() const { return mask_; }
+  ThreadPool& pool() { return *pool_; }
+
+ private:
+  friend class Engine;
+  Status check(std::span<const Part> parts) const;
+  int64_t pages_needed(const SessionImpl& session, int64_t new_tok) const;
+  void grow(SessionImpl& session, int64_t new_tok);
+
+  ModelInfo info_;
+  EngineOptions options_;
+  std::unique_ptr<ThreadPool> pool_;
+  model::Weights weights_;
+  model::Rope rope_;
+  model::Workspace workspace_;
+  engine::KvPool kv_;
+  engine::TokenMask mask_;
+  // One step's batch, reserved at load so that a step allocates nothing.
+  std::vector<int32_t> tokens_, positions_, page_table_, logit_rows_;
+  std::vector<kernels::Segment> segments_;
+};
+
+}  // namespace bantam

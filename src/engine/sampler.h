@@ -1,0 +1,29 @@
+// The sampler: a row of logits in, a token and its log-probability out. Pure functions of their arguments: the same
+// on every CPU, whatever else runs. Shared by sessions, rollouts and the server.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "bantam/session.h"
+
+namespace bantam::engine {
+
+// Which rows of the output may be chosen: 1 = allowed. Empty: all.
+using TokenMask = std::vector<uint8_t>;
+
+// log of the sum of exp(logits), in double, in order of the rows.
+double log_sum_exp(std::span<const float> logits);
+
+// The n best allowed tokens with their log-probabilities, best first, ties by lower id.
+std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, double log_sum, int32_t n, const TokenMask& mask);
+
+// Chooses a token. logits [V]; context: the whole timeline (repetition penalty); generated: its generated tail
+// (presence and frequency); position: index the new token will have, the RNG's counter.
+// Order: bias, repetition, presence and frequency, temperature, top-k, top-p, min-p (the order of transformers'
+// processors and warpers). Non-finite logits count as impossible; if nothing is left, the lowest allowed id.
+Sampled sample_token(std::span<const float> logits, const TokenMask& mask, const SamplingOptions& options,
+                     std::span<const int32_t> context, std::span<const int32_t> generated, int64_t position);
+
+}  // namespace bantam::engine

@@ -1,0 +1,349 @@
+// Attention's one text, included by each table's compile unit after its Vec and exp. Contracts and the order of every
+// sum: row_kernels.h.
+//
+// Work per row and page: 2 * 64 * Dh FMAs (scores, then values) against 64 exponentials. Both products are register
+// tiles of R query rows x N Vecs: scores hold 16 N slots over all d (keys are stored transposed, so slots are lanes),
+// values hold 16 N dimensions over the slots. tile_vecs(R), given by the including unit, is the N that
+// fills its register file.
+// Few rows (decode) read the page in place, each element converted once or twice; many rows (prefill) first convert
+// the page to f32 in scratch, cut into column blocks that a tile streams through.
+
+constexpr int kMaxTileRows = 6;
+
+// A page as tiles read it. In place: keys [Dh, 64], values [64, Dh] of the page's type. Blocked (f32 copies): keys in
+// blocks of kCols columns, [64 / kCols][Dh][kCols]; values likewise, [Dh / kCols][64][kCols], the last Dh % kCols
+// dimensions in blocks of 16. A tile streams through a block.
+template <class T>
+struct Page {
+  const T* keys;
+  const T* values;
+  const T* next_keys;  // in place: of the page that follows, to be fetched while this one is worked on
+};
+
+// Memory is what decode waits for, and a page is too short for the hardware prefetcher to find its stride. So while a
+// tile walks its block of keys in place it fetches as many bytes of this page's values, and over the values the next
+// page's keys. Per iteration: what the tile itself reads. (8k context, one thread: 6 to 15 GB/s of 18.)
+template <int N, bool kBlocked, class T>
+inline void fetch_ahead(const T*& ahead) {
+  if constexpr (!kBlocked) {
+    constexpr int64_t kLine = 64 / sizeof(T);
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < 16 * N; i += kLine) __builtin_prefetch(ahead + i, 0, 2);
+    ahead += 16 * N;
+  }
+}
+
+// scores[r][c] = (sum over d of q[r][d] * keys[d][c]) * scale for R rows and 16 N slots; scores 64 apart.
+template <int R, int N, bool kBlocked, class T>
+inline void score_tile(const float* const* q, const T* keys, int64_t stride, const T* ahead, int64_t head_dim,
+                       float scale, float* scores) {
+  const float* rows[R];
+  Vec sum[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    rows[r] = q[r];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[r][n] = Vec::zero();
+  }
+  for (int64_t d = 0; d < head_dim; ++d, keys += stride) {
+    fetch_ahead<N, kBlocked>(ahead);
+    Vec k[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) k[n] = Vec::load(keys + 16 * n);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec x = Vec::all(rows[r][d]);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) sum[r][n] = fma(x, k[n], sum[r][n]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) (sum[r][n] * Vec::all(scale)).store(scores + r * kPageTok + 16 * n);
+  }
+}
+
+// out[r][c] += sum over slots [begin, end) in order of p[r][t] * values[t][c] for R rows and 16 N dimensions; p 64
+// apart, out Dh apart.
+template <int R, int N, bool kBlocked, class T>
+inline void value_tile(const float* p, const T* values, int64_t stride, const T* ahead, int64_t begin, int64_t end,
+                       int64_t head_dim, float* out) {
+  Vec sum[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[r][n] = Vec::load(out + r * head_dim + 16 * n);
+  }
+  values += begin * stride;
+  for (int64_t t = begin; t < end; ++t, values += stride) {
+    fetch_ahead<N, kBlocked>(ahead);
+    Vec v[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) v[n] = Vec::load(values + 16 * n);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vec x = Vec::all(p[r * kPageTok + t]);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) sum[r][n] = fma(x, v[n], sum[r][n]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[r][n].store(out + r * head_dim + 16 * n);
+  }
+}
+
+// One call while it walks its pages; what depends on row / group is worked out once (64-bit divisions are slow).
+struct Walk {
+  const AttentionRun& run;
+  const AttentionState& state;
+  float* scores;  // [rows, 64]
+  int64_t rows;
+  const float* query[kMaxAttentionRows];
+  int64_t position[kMaxAttentionRows];  // of the row's token
+
+  Walk(const AttentionRun& r, const AttentionState& s, float* memory)
+      : run(r), state(s), scores(memory), rows(r.queries * r.group) {
+    for (int64_t token = 0, row = 0; token < r.queries; ++token) {
+      for (int64_t head = 0; head < r.group; ++head, ++row) {
+        query[row] = r.q + token * r.q_stride + head * r.head_dim;
+        position[row] = r.first_pos + token;
+      }
+    }
+  }
+  // Slots of page p that a row sees: <= 0 when it sees none, 64 at most.
+  int64_t seen(int64_t row, int64_t page) const {
+    const int64_t n = position[row] + 1 - page * kPageTok;
+    return n < kPageTok ? n : kPageTok;
+  }
+  // The first row that sees anything from position `pos` on.
+  int64_t first_row(int64_t pos) const {
+    const int64_t token = pos - run.first_pos;
+    return token <= 0 ? 0 : token * run.group;
+  }
+};
+
+// Column blocks [begin, end) of a stage's tiles; a stage has as many as it takes to cover its columns.
+struct BlockRange {
+  int64_t begin, end;
+};
+
+template <int R, int N, bool kBlocked, class T>
+void score_rows(const Walk& w, const Page<T>& page, int64_t page_index, int64_t row, BlockRange blocks) {
+  constexpr int64_t kCols = 16 * N;
+  const int64_t dh = w.run.head_dim, slots = w.seen(row + R - 1, page_index);
+  for (int64_t b = blocks.begin; b < blocks.end && b * kCols < slots; ++b) {
+    score_tile<R, N, kBlocked>(w.query + row, page.keys + b * (kBlocked ? dh * kCols : kCols),
+                               kBlocked ? kCols : kPageTok, page.values + b * dh * kCols, dh, w.run.scale,
+                               w.scores + row * kPageTok + b * kCols);
+  }
+}
+
+// The last block holds the Dh % (16 N) dimensions left over, 16 at a time.
+template <int R, int N, bool kBlocked, class T>
+void value_span(const Walk& w, const Page<T>& page, int64_t row, int64_t begin, int64_t end, BlockRange blocks) {
+  constexpr int64_t kCols = 16 * N;
+  const int64_t dh = w.run.head_dim, whole = dh / kCols * kCols;
+  const float* p = w.scores + row * kPageTok;
+  float* out = w.state.out + row * dh;
+  for (int64_t d = blocks.begin * kCols; d < blocks.end * kCols && d < whole; d += kCols) {
+    value_tile<R, N, kBlocked>(p, page.values + (kBlocked ? d * kPageTok : d), kBlocked ? kCols : dh,
+                               page.next_keys + d * kPageTok, begin, end, dh, out + d);
+  }
+  if (blocks.end * kCols <= whole) return;
+  for (int64_t d = whole; d < dh; d += 16) {
+    value_tile<R, 1, kBlocked>(p, page.values + (kBlocked ? d * kPageTok : d), kBlocked ? 16 : dh,
+                               page.next_keys + d * kPageTok, begin, end, dh, out + d);
+  }
+}
+
+// Slots that every row of the tile sees together, then each row's own rest: limiting the loop, not adding zeros,
+// because a stale slot times zero could still flip the sign of a zero.
+template <int R, int N, bool kBlocked, class T>
+void value_rows(const Walk& w, const Page<T>& page, int64_t page_index, int64_t row, BlockRange blocks) {
+  const int64_t common = w.seen(row, page_index);
+  value_span<R, N, kBlocked>(w, page, row, 0, common, blocks);
+  for (int64_t r = 1; r < R; ++r) {
+    if (const int64_t end = w.seen(row + r, page_index); end > common) {
+      value_span<1, N, kBlocked>(w, page, row + r, common, end, blocks);
+    }
+  }
+}
+
+// Scores of one row to probabilities; updates its max and sum and rescales its output.
+inline void softmax_row(const Walk& w, int64_t page_index, int64_t row, bool first_page) {
+  const int64_t seen = w.seen(row, page_index), dh = w.run.head_dim;
+  float* s = w.scores + row * kPageTok;
+  float* out = w.state.out + row * dh;
+  Vec v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) v[i] = Vec::load(s + 16 * i);
+  if (seen < kPageTok) {
+    const Vec hidden = Vec::all(-__builtin_inff());
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) v[i] = select_first(seen - 16 * i, v[i], hidden);
+  }
+  const float page_max = max_tree(max(max(v[0], v[1]), max(v[2], v[3])));
+  const float old_max = first_page ? page_max : w.state.max[row];
+  const float new_max = old_max > page_max ? old_max : page_max;
+  const Vec shift = Vec::all(new_max);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = exp(v[i] - shift);
+    v[i].store(s + 16 * i);
+  }
+  const float page_sum = sum_tree(((v[0] + v[1]) + v[2]) + v[3]);
+  w.state.max[row] = new_max;
+  if (first_page) {
+    w.state.sum[row] = page_sum;
+    for (int64_t d = 0; d < dh; d += 16) Vec::zero().store(out + d);
+  } else if (old_max == new_max) {  // exp(0) is exactly 1: nothing to rescale
+    w.state.sum[row] = w.state.sum[row] + page_sum;
+  } else {
+    const Vec shrink = exp(Vec::all(old_max) - shift);
+    w.state.sum[row] = __builtin_fmaf(w.state.sum[row], first_lane(shrink), page_sum);
+    for (int64_t d = 0; d < dh; d += 16) (Vec::load(out + d) * shrink).store(out + d);
+  }
+}
+
+enum class Stage { kScores, kValues };
+
+// Runs a stage's tiles for rows [begin, end), in even groups of at most kMaxTileRows, over some column blocks.
+template <Stage kStage, bool kBlocked, class T>
+void tile_rows(const Walk& w, const Page<T>& page, int64_t page_index, int64_t begin, int64_t end, BlockRange blocks) {
+  const int64_t groups = (end - begin + kMaxTileRows - 1) / kMaxTileRows;
+  const int64_t least = (end - begin) / groups, longer = (end - begin) % groups;
+  for (int64_t g = 0, row = begin; g < groups; ++g) {
+    const int64_t tile = least + (g < longer ? 1 : 0);
+#define BANTAM_TILE(R)                                               \
+  case R: {                                                          \
+    constexpr int kN = tile_vecs(kBlocked ? kMaxTileRows : R);       \
+    if constexpr (kStage == Stage::kScores) {                        \
+      score_rows<R, kN, kBlocked>(w, page, page_index, row, blocks); \
+    } else {                                                         \
+      value_rows<R, kN, kBlocked>(w, page, page_index, row, blocks); \
+    }                                                                \
+    break;                                                           \
+  }
+    switch (tile) {
+      BANTAM_TILE(1)
+      BANTAM_TILE(2)
+      BANTAM_TILE(3)
+      BANTAM_TILE(4)
+      BANTAM_TILE(5)
+      BANTAM_TILE(6)
+    }
+#undef BANTAM_TILE
+    row += tile;
+  }
+}
+
+// Blocked pages: one column block at a time for all rows, so that the block stays in the first cache level.
+template <Stage kStage, bool kBlocked, class T>
+void run_stage(const Walk& w, const Page<T>& page, int64_t page_index, int64_t begin, int64_t end) {
+  constexpr int64_t kCols = 16 * tile_vecs(kMaxTileRows), kAll = kMaxHeadDim;
+  if constexpr (kBlocked) {
+    const int64_t columns = kStage == Stage::kScores ? kPageTok : w.run.head_dim;
+    for (int64_t b = 0; b * kCols < columns; ++b) {
+      tile_rows<kStage, kBlocked>(w, page, page_index, begin, end, {b, b + 1});
+    }
+  } else {
+    tile_rows<kStage, kBlocked>(w, page, page_index, begin, end, {0, kAll});
+  }
+}
+
+// `ahead` is what to fetch during the softmax, in even pieces: the next page, when tiles read copies.
+template <bool kBlocked, class T>
+void attend_page(const Walk& w, const Page<T>& page, int64_t page_index, const std::byte* ahead, int64_t ahead_bytes) {
+  const int64_t begin = w.first_row(page_index * kPageTok), end = w.rows;
+  run_stage<Stage::kScores, kBlocked>(w, page, page_index, begin, end);
+  const bool first_page = page_index == w.run.page_begin;
+  const std::byte* const ahead_end = ahead + ahead_bytes;
+  const int64_t piece = (ahead_bytes / (end - begin) + 63) / 64 * 64;
+  for (int64_t row = begin; row < end; ++row) {
+    softmax_row(w, page_index, row, first_page);
+    for (const std::byte* stop = ahead + piece; ahead < stop && ahead < ahead_end; ahead += 64) {
+      __builtin_prefetch(ahead, 0, 2);
+    }
+  }
+  run_stage<Stage::kValues, kBlocked>(w, page, page_index, begin, end);
+}
+
+// Copies a page into scratch as f32 blocks.
+template <class T>
+Page<float> block_page(const Page<T>& page, int64_t head_dim, float* scratch) {
+  constexpr int64_t kCols = 16 * tile_vecs(kMaxTileRows);
+  float* keys = scratch;
+  for (int64_t d = 0; d < head_dim; ++d) {
+    for (int64_t c = 0; c < kPageTok; c += 16) {
+      Vec::load(page.keys + d * kPageTok + c).store(keys + c / kCols * kCols * head_dim + d * kCols + c % kCols);
+    }
+  }
+  float* values = scratch + head_dim * kPageTok;
+  const int64_t whole = head_dim / kCols * kCols;
+  for (int64_t t = 0; t < kPageTok; ++t) {
+    const T* row = page.values + t * head_dim;
+    for (int64_t d = 0; d < whole; d += 16) {
+      Vec::load(row + d).store(values + d / kCols * kCols * kPageTok + t * kCols + d % kCols);
+    }
+    for (int64_t d = whole; d < head_dim; d += 16) Vec::load(row + d).store(values + d * kPageTok + t * 16);
+  }
+  return {keys, values, keys};
+}
+
+// In place pays while every element is converted at most twice.
+constexpr int64_t kMaxRowsInPlace = 2 * kMaxTileRows;
+
+template <class T>
+void attend_pages(const AttentionRun& run, const AttentionState& state, float* scratch) {
+  const Walk w(run, state, scratch + 2 * kPageTok * run.head_dim);
+  const auto head_of = [&run](int64_t page) { return run.head + run.page_ids[page] * run.page_bytes; };
+  for (int64_t p = run.page_begin; p < run.page_end; ++p) {
+    const std::byte* next = head_of(p + 1 < run.page_end ? p + 1 : p);
+    const T* head = reinterpret_cast<const T*>(head_of(p));
+    const Page<T> page{head, head + run.head_dim * kPageTok, reinterpret_cast<const T*>(next)};
+    if (w.rows <= kMaxRowsInPlace) {
+      attend_page<false>(w, page, p, nullptr, 0);
+    } else {
+      attend_page<true>(w, block_page(page, run.head_dim, scratch), p, next,
+                        2 * kPageTok * run.head_dim * int64_t{sizeof(T)});
+    }
+  }
+}
+
+void attention_run(const AttentionRun& run, const AttentionState& state, float* scratch) {
+  if (run.dtype == DType::kF16) {
+    attend_pages<uint16_t>(run, state, scratch);
+  } else {
+    attend_pages<float>(run, state, scratch);
+  }
+}
+
+void attention_merge(const AttentionState& total, const AttentionState& run, int64_t row_begin, int64_t row_end,
+                     int64_t head_dim) {
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    const float m0 = total.max[row], m1 = run.max[row];
+    const float m = m0 > m1 ? m0 : m1;
+    const Vec a = exp(Vec::all(m0 - m)), b = exp(Vec::all(m1 - m));
+    total.max[row] = m;
+    total.sum[row] = __builtin_fmaf(run.sum[row], first_lane(b), total.sum[row] * first_lane(a));
+    float* out = total.out + row * head_dim;
+    const float* other = run.out + row * head_dim;
+    for (int64_t d = 0; d < head_dim; d += 16) {
+      fma(Vec::load(other + d), b, Vec::load(out + d) * a).store(out + d);
+    }
+  }
+}
+
+void attention_finish(const float* state_out, float sum, int64_t head_dim, float* out) {
+  const Vec divisor = Vec::all(sum);
+  for (int64_t d = 0; d < head_dim; d += 16) (Vec::load(state_out + d) / divisor).store(out + d);
+}
+
+void fill_attention(RowKernels& rows) {
+  rows.attention_run = attention_run;
+  rows.attention_merge = attention_merge;
+  rows.attention_finish = attention_finish;
+}

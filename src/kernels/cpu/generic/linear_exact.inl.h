@@ -1,0 +1,250 @@
+// The exact kernels of a vector table: fp32 activations, weights dequantised as quant/ does, one FMA chain per output
+// and block of 32. Included inside the anonymous namespace and target region of linear_avx*.cpp.
+//
+// Float types with few tokens stream their tiles, converting in registers. Everything else fills a panel [k][16] of
+// kExactBlocks blocks with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x
+// up to 6 tokens. With one or two tokens several blocks run side by side: a block is a chain of 32 dependent FMAs.
+
+constexpr int kExactVectors = 2;                      // row vectors per register tile
+constexpr int kExactTiles = kExactVectors / kParts;   // tiles per panel
+constexpr int64_t kExactBlocks = 4;
+constexpr int64_t kExactPanelFloats = kExactBlocks * kBlock * kTileRows;  // of one tile
+constexpr int64_t kVectorStep = kParts == 1 ? kExactPanelFloats : kLanes;  // between row vectors of a panel
+
+// Element k + Odd of a float tile, one row vector. REQUIRES: k even (bf16 tiles hold pairs).
+template <DType T, int Odd>
+BANTAM_INLINE VF load_weight(const uint8_t* tile, int64_t k, int part) {
+  if constexpr (T == DType::kF32) return f_load(reinterpret_cast<const float*>(tile) + (k + Odd) * kTileRows + part * kLanes);
+  if constexpr (T == DType::kF16) return f_from_f16(tile + (k + Odd) * 2 * kTileRows, part);
+  if constexpr (T == DType::kF8E4M3) return f_from_f8(tile + (k + Odd) * kTileRows, part);
+  if constexpr (T == DType::kBF16) {
+    const VI pair = i_load(tile + k / 2 * 4 * kTileRows + part * kLanes * 4);
+    return f_from_bits(Odd ? i_and(pair, i_set32(static_cast<int>(0xFFFF0000u))) : i_shl32<16>(pair));
+  }
+}
+
+// Where weights come from: element k + Odd (from the current block's first) of row vector r; k is even.
+struct PanelWeights {
+  const float* panel;
+  template <int Odd>
+  BANTAM_INLINE VF load(int64_t k, int r) const {
+    return f_load(panel + r * kVectorStep + (k + Odd) * kTileRows);
+  }
+  BANTAM_INLINE PanelWeights from(int64_t k) const { return {panel + k * kTileRows}; }
+};
+template <DType T>
+struct TileWeights {
+  const uint8_t* tile;
+  const float* f8_scales;  // of this tile's rows, or null
+  int64_t first;
+  template <int Odd>
+  BANTAM_INLINE VF load(int64_t k, int r) const {
+    const VF w = load_weight<T, Odd>(tile, first + k, r);
+    if constexpr (T == DType::kF8E4M3) {
+      if (f8_scales != nullptr) return f_mul(w, f_set(f8_scales[(first + k) / 128]));
+    }
+    return w;
+  }
+  BANTAM_INLINE TileWeights from(int64_t k) const { return {tile, f8_scales, first + k}; }
+};
+
+// sum += element k + Odd of C blocks.
+template <int Odd, class Weights, int R, int N, int C>
+BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stride, int64_t k, VF (&sum)[C][R][N]) {
+#pragma GCC unroll 4
+  for (int c = 0; c < C; ++c) {
+    VF v[R];
+#pragma GCC unroll 2
+    for (int r = 0; r < R; ++r) v[r] = w.template load<Odd>(c * kBlock + k, r);
+#pragma GCC unroll 6
+    for (int n = 0; n < N; ++n) {
+      const VF a = f_set(x[n * x_stride + c * kBlock + k + Odd]);
+#pragma GCC unroll 2
+      for (int r = 0; r < R; ++r) sum[c][r][n] = f_fma(v[r], a, sum[c][r][n]);
+    }
+  }
+}
+
+// totals [N][kTotalsStride] += the sums of C blocks of `count` k each, blocks in order. REQUIRES: count == 32 if C > 1.
+template <class Weights, int R, int N, int C>
+BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride, int64_t count, float* totals) {
+  VF sum[C][R][N];
+#pragma GCC unroll 16
+  for (int i = 0; i < C * R * N; ++i) sum[i / (R * N)][i / N % R][i % N] = f_zero();
+  if constexpr (R * N >= 8) {  // the next register tile's activations
+#pragma GCC unroll 6
+    for (int n = 0; n < N; ++n) {
+      prefetch(x + (N + n) * x_stride);
+      prefetch(x + (N + n) * x_stride + 16);
+    }
+  }
+  int64_t k = 0;
+  for (; k + 2 <= count; k += 2) {
+    add_products<0, Weights, R, N, C>(w, x, x_stride, k, sum);
+    add_products<1, Weights, R, N, C>(w, x, x_stride, k, sum);
+  }
+  if (k < count) add_products<0, Weights, R, N, C>(w, x, x_stride, k, sum);
+#pragma GCC unroll 4
+  for (int c = 0; c < C; ++c) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R * N; ++i) {
+      float* total = totals + i % N * kTotalsStride + i / N * kLanes;
+      f_store(total, f_add(f_load(total), sum[c][i / N][i % N]));
+    }
+  }
+}
+
+// `count` k from the start of w, as whole blocks (C at a time while they last) and a shorter one at the end.
+template <class Weights, int R, int N>
+void add_run(Weights w, const float* x, int64_t x_stride, int64_t count, float* totals) {
+  constexpr int C = R * N <= 2 ? 4 : R * N <= 4 ? 2 : 1;
+  int64_t k = 0;
+  for (; k + C * kBlock <= count; k += C * kBlock) {
+    add_blocks<Weights, R, N, C>(w.from(k), x + k, x_stride, kBlock, totals);
+  }
+  for (; k < count; k += kBlock) {
+    add_blocks<Weights, R, N, 1>(w.from(k), x + k, x_stride, count - k < kBlock ? count - k : kBlock, totals);
+  }
+}
+
+template <class Weights, int R, int N>
+void add_tokens(const Weights& w, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals) {
+  if constexpr (N > 1) {
+    if (tokens < N) return add_tokens<Weights, R, N - 1>(w, x, x_stride, count, tokens, totals);
+  }
+  add_run<Weights, R, N>(w, x, x_stride, count, totals);
+}
+
+// All tokens over one panel of `count` k, in register tiles of nearly equal height.
+template <int R>
+void exact_pass(const float* panel, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals) {
+  const int64_t tiles = (tokens + 5) / 6;
+  for (int64_t i = 0, done = 0; i < tiles; ++i) {
+    const int64_t height = (tokens - done + tiles - i - 1) / (tiles - i);
+    add_tokens<PanelWeights, R, 6>(PanelWeights{panel}, x + done * x_stride, x_stride, count, height,
+                                   totals + done * kTotalsStride);
+    done += height;
+  }
+}
+
+// Weights of group G..7 of a block, dequantised: (code - offset) * scale, or code * scale + add where the product is
+// exact, so that the FMA rounds once as quant/ does.
+template <DType T, int G = 0, int I = 0>
+BANTAM_INLINE void store_weights(const VI* codes, const BlockScales& s, float* out) {
+  constexpr PackedFormat f = packed_format(T);
+  constexpr int half = f.halves() == 2 ? G / 4 : 0;
+  VI code = code_at<T, I>(codes[G]);
+  if constexpr (kOffset<T> != 0) code = i_sub32(code, i_set32(kOffset<T>));
+  const VF value = f_from_i(code);
+  f_store(out + (4 * G + I) * kTileRows, f.has_add() ? f_fma(value, s.scale[half], s.add[half]) : f_mul(value, s.scale[half]));
+  if constexpr (I < 3) {
+    store_weights<T, G, I + 1>(codes, s, out);
+  } else if constexpr (G < 7) {
+    store_weights<T, G + 1, 0>(codes, s, out);
+  }
+}
+
+// out [count][16] = weights k_begin .. k_begin + count of one tile. REQUIRES: k_begin a multiple of 32.
+template <DType T>
+void fill_panel(const PackedMatrix& matrix, const float* f8_scales, int64_t tile, int64_t k_begin, int64_t count,
+                float* out) {
+  const uint8_t* packed = tile_at(matrix, tile, tile_bytes(T, matrix.cols));
+  for (int part = 0; part < kParts; ++part) {
+    if constexpr (info(T).is_quant) {
+      constexpr PackedFormat f = packed_format(T);
+      for (int64_t b = k_begin / kBlock; b < (k_begin + count) / kBlock; ++b) {
+        const uint8_t* header = packed + f.header_at(b);
+        VI codes[8];
+        load_codes<T>(packed + f.codes_at(b) + part * kLanes * 4, codes);
+        const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
+        store_weights<T>(codes, s, out + (b * kBlock - k_begin) * kTileRows + part * kLanes);
+      }
+    } else {
+      const TileWeights<T> w{packed, f8_scales, k_begin};
+      float* to = out + part * kLanes;
+      int64_t k = 0;
+      for (; k + 2 <= count; k += 2) {
+        f_store(to + k * kTileRows, w.template load<0>(k, part));
+        f_store(to + (k + 1) * kTileRows, w.template load<1>(k, part));
+      }
+      if (k < count) f_store(to + k * kTileRows, w.template load<0>(k, part));
+    }
+  }
+}
+
+template <DType T>
+const float* f8_scales_of(const PackedMatrix& m, int64_t tile) {
+  return m.f8_scales == nullptr ? nullptr : m.f8_scales + tile * kTileRows / 128 * ((m.cols + 127) / 128);
+}
+
+// One panel's tiles for tokens [first, first + tokens), tokens <= kLinearTokens.
+template <DType T>
+void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, std::byte* scratch) {
+  static_assert((kExactTiles * kExactPanelFloats + kLinearTokens * kTotalsStride) * 4 <= kLinearScratchBytes);
+  auto* totals = reinterpret_cast<float*>(scratch);
+  float* panel = totals + kLinearTokens * kTotalsStride;
+  const int64_t cols = job.weight.cols;
+  __builtin_memset(totals, 0, static_cast<size_t>(tokens * kTotalsStride * 4));
+  for (int64_t k = 0; k < cols; k += kExactBlocks * kBlock) {
+    const int64_t count = cols - k < kExactBlocks * kBlock ? cols - k : kExactBlocks * kBlock;
+    for (int64_t t = 0; t < tiles; ++t) {
+      fill_panel<T>(job.weight, f8_scales_of<T>(job.weight, tile + t), tile + t, k, count, panel + t * kExactPanelFloats);
+    }
+    const float* x = job.x + first * job.x_stride + k;
+    if (tiles == kExactTiles) {
+      exact_pass<kExactVectors>(panel, x, job.x_stride, count, tokens, totals);
+    } else {
+      exact_pass<kParts>(panel, x, job.x_stride, count, tokens, totals);
+    }
+  }
+  for (int64_t m = 0; m < tokens; ++m) {
+    for (int64_t t = 0; t < tiles; ++t) store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+  }
+}
+
+// Few tokens of a float type: each tile is read once, in order.
+template <DType T>
+void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
+  const int64_t bytes = tile_bytes(T, job.weight.cols);
+  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+    alignas(64) float totals[kStreamTokens * kTotalsStride] = {};
+    const TileWeights<T> w{tile_at(job.weight, tile, bytes), f8_scales_of<T>(job.weight, tile), 0};
+    add_tokens<TileWeights<T>, kParts, kStreamTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
+    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kTotalsStride);
+  }
+}
+
+template <DType T>
+void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
+  if constexpr (info(T).is_float) {
+    if (job.m >= 1 && job.m <= kStreamTokens) return stream_floats<T>(job, tile_begin, tile_end);
+  }
+  for (int64_t tile = tile_begin; tile < tile_end; tile += kExactTiles) {
+    const int64_t tiles = tile_end - tile < kExactTiles ? tile_end - tile : kExactTiles;
+    for (int64_t first = 0; first < job.m; first += kLinearTokens) {
+      const int64_t tokens = job.m - first < kLinearTokens ? job.m - first : kLinearTokens;
+      exact_group<T>(job, tile, tiles, first, tokens, scratch);
+    }
+  }
+}
+
+void run_exact_any(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
+  switch (job.weight.dtype) {
+    case DType::kF32: return run_exact<DType::kF32>(job, tile_begin, tile_end, scratch);
+    case DType::kF16: return run_exact<DType::kF16>(job, tile_begin, tile_end, scratch);
+    case DType::kBF16: return run_exact<DType::kBF16>(job, tile_begin, tile_end, scratch);
+    case DType::kF8E4M3: return run_exact<DType::kF8E4M3>(job, tile_begin, tile_end, scratch);
+    case DType::kQ8_0: return run_exact<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_0: return run_exact<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_1: return run_exact<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_0: return run_exact<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_1: return run_exact<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
+    case DType::kQ2_K: return run_exact<DType::kQ2_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ3_K: return run_exact<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_K: return run_exact<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_K: return run_exact<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ6_K: return run_exact<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
+    case DType::kIQ4_NL: return run_exact<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
+    default: return run_exact<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
+  }
+}

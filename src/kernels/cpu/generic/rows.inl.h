@@ -1,0 +1,130 @@
+// The row kernels' one text; each table's compile unit includes it after its Vec, so that equal bits are a property of
+// Vec's operations alone. Contracts: row_kernels.h. Tails of a row go through load_first / store_first: absent lanes
+// are zeros and add nothing to a sum.
+
+// sum of x[i]^2: 16 lanes by FMA, fixed tree.
+inline float sum_of_squares(const float* x, int64_t n) {
+  Vec sum = Vec::zero();
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const Vec v = Vec::load(x + i);
+    sum = fma(v, v, sum);
+  }
+  if (i < n) {
+    const Vec v = Vec::load_first(x + i, n - i);
+    sum = fma(v, v, sum);
+  }
+  return sum_tree(sum);
+}
+
+inline float inverse_rms(const float* x, int64_t n, float eps) {
+  return 1.0f / std::sqrt(sum_of_squares(x, n) / static_cast<float>(n) + eps);
+}
+
+void rms_norm(const float* x, const float* w, float eps, int64_t rows, int64_t n, float* out) {
+  for (int64_t row = 0; row < rows; ++row, x += n, out += n) {
+    const Vec scale = Vec::all(inverse_rms(x, n, eps));
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) (Vec::load(w + i) * (Vec::load(x + i) * scale)).store(out + i);
+    if (i < n) (Vec::load_first(w + i, n - i) * (Vec::load_first(x + i, n - i) * scale)).store_first(out + i, n - i);
+  }
+}
+
+// out_a = a c - b s, out_b = b c + a s.
+struct Rotated {
+  Vec a, b;
+};
+inline Rotated rotate(Vec a, Vec b, Vec cosine, Vec sine) {
+  return {a * cosine + negate(b) * sine, b * cosine + a * sine};
+}
+
+inline void norm_rotate_head(const float* x, const float* norm, int64_t head_dim, float eps, const float* cos_sin,
+                             float* out) {
+  alignas(64) float normed[kMaxHeadDim];
+  if (norm != nullptr) {
+    rms_norm(x, norm, eps, 1, head_dim, normed);
+  } else {
+    std::memcpy(normed, x, static_cast<size_t>(head_dim) * sizeof(float));
+  }
+  const int64_t half = head_dim / 2;
+  const float *second = normed + half, *sine = cos_sin + half;
+  int64_t i = 0;
+  for (; i + 16 <= half; i += 16) {
+    const Rotated r = rotate(Vec::load(normed + i), Vec::load(second + i), Vec::load(cos_sin + i), Vec::load(sine + i));
+    r.a.store(out + i);
+    r.b.store(out + half + i);
+  }
+  if (i < half) {
+    const int64_t n = half - i;
+    const Rotated r = rotate(Vec::load_first(normed + i, n), Vec::load_first(second + i, n),
+                             Vec::load_first(cos_sin + i, n), Vec::load_first(sine + i, n));
+    r.a.store_first(out + i, n);
+    r.b.store_first(out + half + i, n);
+  }
+}
+
+void qk_norm_rope(const float* qkv, const float* q_norm, const float* k_norm, int64_t q_heads, int64_t kv_heads,
+                  int64_t head_dim, float eps, const float* cos_sin, float* out) {
+  for (int64_t h = 0; h < q_heads + kv_heads; ++h) {
+    norm_rotate_head(qkv + h * head_dim, h < q_heads ? q_norm : k_norm, head_dim, eps, cos_sin, out + h * head_dim);
+  }
+  if (out != qkv) {
+    const int64_t v = (q_heads + kv_heads) * head_dim;
+    std::memcpy(out + v, qkv + v, static_cast<size_t>(kv_heads * head_dim) * sizeof(float));
+  }
+}
+
+inline Vec silu_times(Vec gate, Vec up) {
+  return gate / (Vec::all(1.0f) + exp(negate(gate))) * up;
+}
+
+void swiglu(const float* gate, const float* up, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) silu_times(Vec::load(gate + i), Vec::load(up + i)).store(out + i);
+  if (i < n) silu_times(Vec::load_first(gate + i, n - i), Vec::load_first(up + i, n - i)).store_first(out + i, n - i);
+}
+
+void exp_shifted(const float* x, float shift, int64_t n, float* out) {
+  const Vec s = Vec::all(shift);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) exp(Vec::load(x + i) - s).store(out + i);
+  if (i < n) exp(Vec::load_first(x + i, n - i) - s).store_first(out + i, n - i);
+}
+
+// Keys are scattered into columns 16 dimensions at a time, so the 16 lines being written stay in the first cache level
+// over the page's tokens.
+template <class T>
+void kv_store_as(const float* k, const float* v, int64_t stride, int64_t n, int64_t first_slot, int64_t head_dim,
+                 T* keys) {
+  T* values = keys + head_dim * kPageTok;
+  for (int64_t d = 0; d < head_dim; d += 16) {
+    for (int64_t t = 0; t < n; ++t) {
+      T rounded[16];
+      Vec::load(k + t * stride + d).store(rounded);
+      T* column = keys + d * kPageTok + first_slot + t;
+      for (int64_t i = 0; i < 16; ++i) column[i * kPageTok] = rounded[i];
+    }
+  }
+  for (int64_t t = 0; t < n; ++t) {
+    for (int64_t d = 0; d < head_dim; d += 16) {
+      Vec::load(v + t * stride + d).store(values + (first_slot + t) * head_dim + d);
+    }
+  }
+}
+
+void kv_store(const float* k, const float* v, int64_t stride, int64_t n, int64_t first_slot, int64_t head_dim,
+              DType dtype, std::byte* head) {
+  if (dtype == DType::kF16) {
+    kv_store_as(k, v, stride, n, first_slot, head_dim, reinterpret_cast<uint16_t*>(head));
+  } else {
+    kv_store_as(k, v, stride, n, first_slot, head_dim, reinterpret_cast<float*>(head));
+  }
+}
+
+void fill_rows(RowKernels& rows) {
+  rows.rms_norm = rms_norm;
+  rows.qk_norm_rope = qk_norm_rope;
+  rows.swiglu = swiglu;
+  rows.exp_shifted = exp_shifted;
+  rows.kv_store = kv_store;
+}

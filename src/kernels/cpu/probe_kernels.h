@@ -1,0 +1,21 @@
+// The loops behind machine_probe.h, one set per instruction set. Results are returned so that nothing is optimised
+// away. Pure; thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bantam::kernels {
+
+struct ProbeKernels {
+  uint64_t (*read)(const std::byte* data, int64_t bytes);  // REQUIRES: bytes a multiple of 512
+  double (*fma)(int64_t rounds);
+  double (*int8)(int64_t rounds);
+  double flop_per_round, int8_op_per_round;
+};
+
+ProbeKernels probe_kernels_generic();
+ProbeKernels probe_kernels_avx2();
+ProbeKernels probe_kernels_avx512();
+
+}  // namespace bantam::kernels

@@ -1,0 +1,87 @@
+// The linear part of a kernel table: products of a packed matrix [N, K] with M rows of activations. ops::linear calls
+// these on ranges of 16-row tiles from several threads; a call never allocates and touches only its own columns of
+// `out` and its own scratch. M is handled inside: one pass over the weights for every M up to kLinearTokens.
+//
+// Bits (docs/numerics.md). Every output element has one order, the same in all tables and for every M. K is walked in
+// blocks of 32 (the last one shorter for float types).
+//   fast, quantised weights. A block's weights are (code - offset) * scale[s] + add[s] with s = k / 16 % 2 for types
+//   with scales per 16 and s = 0 otherwise; activations are q * d with a scale d per block:
+//     h_s   = sum over s of (code - offset) * q          exact, int32, |h_s| < 2^24
+//     t     = float(h_0) * scale_0;  t = fma(float(h_1), scale_1, t)                 (h_1: types with scales per 16)
+//     t     = fma(float(sum of q over s), add_s, t) for s in order                   (types with an additive term)
+//     total = fma(t, d, total)
+//   exact, and float weights in both modes. w = the weight as quant/ decodes it:
+//     block = 0;  block = fma(w[k], x[k], block) for k in order;  total = total + block
+//   Both start with total = 0 and end with: total + bias, then residual + that.
+// scale_s and add_s are exact floats: a product of an f16 and a sub-scale of at most 8 bits has at most 19 bits.
+// Non-finite weights or activations give non-finite outputs (NaN payloads unspecified), never undefined behaviour.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/packed.h"
+
+namespace bantam::kernels {
+
+inline constexpr int64_t kBlock = 32;  // k per block of quantised activations and per partial sum of exact products
+
+// 32 activations as int8: x is about q * d. peak = max |x|; d = peak / 127; q = x * (127 / peak), rounded to nearest
+// even. A block with a peak below kMinPeak has d = 0 and q = 0 (127 / peak must stay finite and d normal); one that
+// holds a NaN or an infinity has d = NaN and q = 0, so that every output of its token is NaN.
+inline constexpr float kMinPeak = 0x1p-118f;
+struct ActBlock {
+  int8_t q[kBlock];  // -127 .. 127
+  float d;
+  int16_t sum[2];    // sums of q over the first and the second 16
+};
+static_assert(sizeof(ActBlock) == 40);
+
+struct LinearJob {
+  PackedMatrix weight;               // [N, K]
+  int64_t m = 0;                     // rows of activations, >= 0
+  const float* x = nullptr;          // exact: [M, K], rows x_stride floats apart
+  int64_t x_stride = 0;
+  const ActBlock* q = nullptr;       // fast: [M, K / 32], rows q_stride blocks apart
+  int64_t q_stride = 0;
+  float* out = nullptr;              // [M, N], rows out_stride floats apart
+  int64_t out_stride = 0;
+  const float* bias = nullptr;       // [N] or null
+  const float* residual = nullptr;   // [M, N], rows residual_stride floats apart, or null; may be `out` itself
+  int64_t residual_stride = 0;
+};
+
+// Tokens of one pass over the weights; larger M takes several.
+inline constexpr int64_t kLinearTokens = 512;
+// Scratch one call needs, 64-byte aligned: an unpacked panel (at most 48 KiB) and running totals of 32 rows.
+inline constexpr int64_t kLinearScratchBytes = 64 * 1024 + kLinearTokens * 32 * 4;
+// Blocks between rows of quantised activations: one spare block keeps rows off the same cache sets.
+inline constexpr int64_t act_stride(int64_t cols) { return cols / kBlock + 1; }
+
+struct LinearKernels {
+  // Rows of tiles [tile_begin, tile_end) of out. REQUIRES: tile_begin even (tiles are worked on in pairs).
+  using RunFn = void (*)(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch);
+  // Quantises rows [row_begin, row_end) of x [*, K]. REQUIRES: K a multiple of 32.
+  using QuantizeFn = void (*)(const float* x, int64_t x_stride, int64_t cols, int64_t row_begin, int64_t row_end,
+                              ActBlock* out, int64_t out_stride);
+  RunFn exact = nullptr;             // any packable type
+  RunFn fast = nullptr;              // quantised types only
+  QuantizeFn quantize_rows = nullptr;
+};
+
+// Bytes of ops scratch for products of at most max_tok rows with K <= max_k on `threads` threads.
+inline constexpr int64_t linear_scratch_bytes(int64_t max_tok, int64_t max_k, int threads) {
+  const int64_t acts = max_tok * act_stride(max_k + kBlock) * static_cast<int64_t>(sizeof(ActBlock));
+  return threads * kLinearScratchBytes + (acts + 63) / 64 * 64;
+}
+
+// Whether `fast` differs from `exact` for this type.
+inline constexpr bool has_fast(DType dtype) { return info(dtype).is_quant; }
+
+void fill_linear_generic(LinearKernels& kernels);
+// REQUIRES: the CPU has AVX2, FMA and F16C.
+void fill_linear_avx2(LinearKernels& kernels);
+// REQUIRES: the CPU has AVX-512 F, BW, DQ, VL and VNNI (and what fill_linear_avx2 requires).
+void fill_linear_avx512(LinearKernels& kernels);
+
+}  // namespace bantam::kernels

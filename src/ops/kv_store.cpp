@@ -1,0 +1,80 @@
+// Writing keys and values into their pages. Chunks are (KV head, piece of a segment within one page): no two write the
+// same bytes. Copies for forked segments follow in segment order, so a grandchild sees what its parent copied.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/attention_shapes.h"
+
+namespace bantam::ops {
+namespace {
+
+using kernels::kPageTok;
+using kernels::Segment;
+
+// Pages that a segment's own tokens touch.
+int64_t pages_touched(const Segment& s) {
+  if (s.length == 0) return 0;
+  return (int64_t{s.start_pos} + s.length - 1) / kPageTok - s.start_pos / kPageTok + 1;
+}
+
+// Copies slots [0, slots) of one KV head's run: `slots` columns of every key row, then whole value rows.
+void copy_slots(const std::byte* from, std::byte* to, int64_t slots, int64_t head_dim, int64_t elem_bytes) {
+  for (int64_t d = 0; d < head_dim; ++d) {
+    const int64_t row = d * kPageTok * elem_bytes;
+    std::memcpy(to + row, from + row, static_cast<size_t>(slots * elem_bytes));
+  }
+  const int64_t values = head_dim * kPageTok * elem_bytes;
+  std::memcpy(to + values, from + values, static_cast<size_t>(slots * head_dim * elem_bytes));
+}
+
+void copy_from_parents(Context& ctx, const kernels::KvView& kv, int64_t layer, std::span<const Segment> segments) {
+  const int64_t elem_bytes = row_bytes(kv.layout.dtype, 1);
+  ctx.pool->parallel(kv.layout.kv_heads, [&](int64_t head, int) {
+    for (const Segment& s : segments) {
+      const int64_t slots = s.start_pos % kPageTok, page = s.start_pos / kPageTok;
+      if (s.parent < 0 || slots == 0 || s.length == 0) continue;
+      const Segment& parent = segments[static_cast<size_t>(s.parent)];
+      const int32_t from = kv.page_table[static_cast<size_t>(parent.page_begin + page)];
+      const int32_t to = kv.page_table[static_cast<size_t>(s.page_begin + page)];
+      BANTAM_CHECK(from != to);
+      copy_slots(head_run(kv, layer, from, head), head_run(kv, layer, to, head), slots, kv.layout.head_dim, elem_bytes);
+    }
+  });
+}
+
+}  // namespace
+
+void kv_store(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
+              std::span<const Segment> segments) {
+  check_attention(qkv, heads, kv, layer, segments);
+  const int64_t dh = heads.head_dim, width = qkv.shape[1];
+  int64_t most_pages = 0;
+  bool forked = false;
+  for (const Segment& s : segments) {
+    most_pages = std::max(most_pages, pages_touched(s));
+    if (s.parent < 0) continue;
+    const Segment& parent = segments[static_cast<size_t>(s.parent)];
+    BANTAM_CHECK(s.start_pos <= int64_t{parent.start_pos} + parent.length);
+    forked = true;
+  }
+  const auto store_page = [&](const Segment& s, int64_t nth) {
+    const int64_t page = s.start_pos / kPageTok + nth;
+    const int64_t begin = std::max<int64_t>(s.start_pos, page * kPageTok);
+    const int64_t end = std::min<int64_t>(int64_t{s.start_pos} + s.length, (page + 1) * kPageTok);
+    const float* token = qkv.row(s.first_token + begin - s.start_pos);
+    const int32_t id = kv.page_table[static_cast<size_t>(s.page_begin + page)];
+    for (int64_t head = 0; head < heads.kv_heads; ++head) {
+      const float* k = token + (heads.q_heads + head) * dh;
+      ctx.table->rows.kv_store(k, k + heads.kv_heads * dh, width, end - begin, begin % kPageTok, dh, kv.layout.dtype,
+                               head_run(kv, layer, id, head));
+    }
+  };
+  const int64_t count = static_cast<int64_t>(segments.size());
+  ctx.pool->parallel(count * most_pages, [&](int64_t chunk, int) {
+    const Segment& s = segments[static_cast<size_t>(chunk % count)];
+    if (chunk / count < pages_touched(s)) store_page(s, chunk / count);
+  });
+  if (forked) copy_from_parents(ctx, kv, layer, segments);
+}
+
+}  // namespace bantam::ops

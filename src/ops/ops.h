@@ -1,0 +1,94 @@
+// Everything the model computes, one function per op: shape checks, dispatch to the kernel table, threading.
+// Legend: T tokens, D hidden, Hq Hkv Dh heads, F ffn, V vocab, R logit rows. All activations are f32, row-major.
+// Ops return void; wrong shapes are our own bugs and meet BANTAM_CHECK. One Context per running model; not
+// thread-safe (the pool inside is what runs in parallel). Every output element has one fixed reduction order: results
+// do not depend on T, on threads, on chunking or on the table.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/thread_pool.h"
+#include "kernels/kv_layout.h"
+#include "kernels/packed.h"
+#include "kernels/table.h"
+#include "tensor/view.h"
+
+namespace bantam::ops {
+
+// fast: activations as int8 per block of 32 for quantised weights; exact: fp32 activations, weights dequantised.
+enum class Numerics : uint8_t { kFast, kExact };
+
+struct Context {
+  const kernels::Table* table = nullptr;
+  ThreadPool* pool = nullptr;
+  Numerics numerics = Numerics::kFast;
+  // Scratch for quantised activations, per-thread panels and split attention; see scratch_bytes().
+  std::byte* scratch = nullptr;
+  int64_t scratch_bytes = 0;
+};
+
+struct HeadShape {
+  int64_t q_heads, kv_heads, head_dim;
+};
+
+// A linear layer y = x W^T (+ bias). The matrix is packed (kernels/packed.h); views never own.
+struct Linear {
+  kernels::PackedMatrix weight;  // [N, K]
+  const float* bias = nullptr;   // [N] or null
+};
+
+// Bytes of Context::scratch that suffice for any call with at most max_tok tokens, inner dimensions up to max_k,
+// these heads and contexts up to max_pos tokens on `threads` threads.
+int64_t scratch_bytes(int64_t max_tok, int64_t max_k, int64_t max_n, HeadShape heads, int64_t max_pos, int threads);
+
+// x[t] = row tokens[t] of the embedding matrix, dequantised. embedding [V, D] packed; x [T, D].
+// REQUIRES: 0 <= tokens[t] < V (callers validate ids).
+void embed(Context& ctx, const kernels::PackedMatrix& embedding, std::span<const int32_t> tokens, TensorView x);
+
+// out = x / sqrt(mean(x^2) + eps) * w, per row. x [T, D], w [D], out [T, D] (may alias x).
+void rms_norm(Context& ctx, TensorView x, const float* w, float eps, TensorView out);
+
+// out[:, part columns] = x W_p^T + b_p for every part, side by side; activations are quantised once for all parts.
+// x [T, K]; parts p with [N_p, K]; out [T, sum N_p].
+void linear(Context& ctx, std::span<const Linear* const> parts, TensorView x, TensorView out);
+inline void linear(Context& ctx, const Linear& w, TensorView x, TensorView out) {
+  const Linear* one = &w;
+  linear(ctx, std::span<const Linear* const>(&one, 1), x, out);
+}
+// out = residual + x W^T. residual [T, N]; out [T, N] may alias residual.
+void linear_add(Context& ctx, const Linear& w, TensorView x, TensorView residual, TensorView out);
+
+// cos_sin[t] = {cos(angle_i) * factor for i < Dh/2, then sin(angle_i) * factor}, angle_i = fp32(pos) * inv_freq[i]
+// in fp32. positions [T], inv_freq [Dh/2], cos_sin [T, Dh].
+void rope_table(Context& ctx, std::span<const int32_t> positions, std::span<const float> inv_freq, float factor,
+                TensorView cos_sin);
+
+// Per head: RMSNorm with q_norm / k_norm [Dh] (null for Qwen2.5: no norm), then rotation of the pairs (i, i + Dh/2).
+// V heads are copied. qkv [T, (Hq + 2 Hkv) Dh] in the order q, k, v; out the same shape, may alias qkv.
+void qk_norm_rope(Context& ctx, TensorView qkv, const float* q_norm, const float* k_norm, HeadShape heads, float eps,
+                  TensorView cos_sin, TensorView out);
+
+// Writes this step's k and v of one layer into their pages (rounded to the page's type), then, for segments with a
+// parent, copies the parent's slots of the shared page. qkv as above.
+void kv_store(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
+              std::span<const kernels::Segment> segments);
+
+// out[t] = softmax(q k^T * scale) v over the segment's ancestors and itself causally, K and V always read from the
+// pages. qkv [T, (Hq + 2 Hkv) Dh]; out [T, Hq Dh].
+void attention(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
+               std::span<const kernels::Segment> segments, float scale, TensorView out);
+
+// The attention probabilities of one segment, for probing: probs [Hq, length, start_pos + length] f32, zeros above
+// the diagonal. Straight and slow; the same scores and maxima as attention().
+void attention_probs(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
+                     const kernels::Segment& segment, float scale, float* probs);
+
+// out = silu(gate) * up. gate_up [T, 2F] (gate first), out [T, F].
+void swiglu(Context& ctx, TensorView gate_up, TensorView out);
+
+// out[r] = x[rows[r]]. x [T, D], out [R, D].
+void gather_rows(Context& ctx, TensorView x, std::span<const int32_t> rows, TensorView out);
+
+}  // namespace bantam::ops
