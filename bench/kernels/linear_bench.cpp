@@ -1,6 +1,6 @@
 // Speed of the packed linear kernels through ops::linear (activation quantisation and threading included) beside the
-// machine's peaks, measured in the same run. Weights are random valid blocks, in as many copies as it takes to leave the
-// caches, so M = 1 reads memory. One CSV row per measurement on stdout.
+// machine's peaks, measured in the same run. Weights are random valid blocks, in as many copies as it takes to leave
+// the caches, so M = 1 reads memory. One CSV row per measurement on stdout.
 //
 // usage: bench_linear [--types q4_0,q8_0,..] [--tables avx512,avx2] [--modes fast,exact] [--m 1,2,4,8,64,512]
 //                     [--rows 9728] [--cols 2560] [--threads N] [--mib 1024] [--ms 300]
@@ -35,9 +35,15 @@ std::vector<std::string> split(const std::string& text) {
 }
 
 struct Options {
-  std::map<std::string, std::string> values = {
-      {"types", "q4_0,q8_0,q4_k,q6_k,q5_k,iq4_xs,bf16"}, {"tables", ""}, {"modes", "fast"}, {"m", "1,2,4,8,64,512"},
-      {"rows", "9728"}, {"cols", "2560"}, {"threads", "0"}, {"mib", "1024"}, {"ms", "300"}};
+  std::map<std::string, std::string> values = {{"types", "q4_0,q8_0,q4_k,q6_k,q5_k,iq4_xs,bf16"},
+                                               {"tables", ""},
+                                               {"modes", "fast"},
+                                               {"m", "1,2,4,8,64,512"},
+                                               {"rows", "9728"},
+                                               {"cols", "2560"},
+                                               {"threads", "0"},
+                                               {"mib", "1024"},
+                                               {"ms", "300"}};
   int64_t number(const std::string& key) const { return std::atoll(values.at(key).c_str()); }
 };
 
@@ -92,15 +98,17 @@ void bench_type(const Options& o, DType dtype, ThreadPool& pool, double read_gbs
   for (int64_t i = 0; i < most * cols; ++i) reinterpret_cast<float*>(x.data())[i] = rng.uniform() - 0.5f;
   for (const auto& [table_name, peak] : peaks) {
     for (const std::string& mode : split(o.values.at("modes"))) {
-      ops::Context ctx{.table = kernels::find_table(table_name).value(), .pool = &pool,
+      ops::Context ctx{.table = kernels::find_table(table_name).value(),
+                       .pool = &pool,
                        .numerics = mode == "fast" ? ops::Numerics::kFast : ops::Numerics::kExact,
-                       .scratch = scratch.data(), .scratch_bytes = scratch_bytes};
+                       .scratch = scratch.data(),
+                       .scratch_bytes = scratch_bytes};
       const bool integers = mode == "fast" && kernels::has_fast(dtype);
       for (const std::string& m_text : split(o.values.at("m"))) {
         const int64_t m = std::min<int64_t>(most, std::atoll(m_text.c_str()));
-        const double seconds = time_products(ctx, w, {x.data(), DType::kF32, Shape{m, cols}},
-                                             {out.data(), DType::kF32, Shape{m, rows}},
-                                             static_cast<double>(o.number("ms")));
+        const double seconds =
+            time_products(ctx, w, {x.data(), DType::kF32, Shape{m, cols}}, {out.data(), DType::kF32, Shape{m, rows}},
+                          static_cast<double>(o.number("ms")));
         const double gbs = static_cast<double>(kernels::packed_bytes(dtype, rows, cols)) / seconds / 1e9;
         const double gops = 2.0 * static_cast<double>(m * rows * cols) / seconds / 1e9;
         const double limit = integers ? peak.int8 : peak.fma;

@@ -50,8 +50,8 @@ struct ModelInfo {
   int threads = 0;
   double load_ms = 0;
   std::vector<int32_t> stop_ids;  // end-of-turn tokens of generation_config.json or config.json
-  // generation_config.json's sampling; temperature < 0 where the model names none.
-  double temperature = -1, top_p = -1, min_p = -1;
+  // generation_config.json's sampling; negative where the model names none.
+  double temperature = -1, top_p = -1, min_p = -1, repetition_penalty = -1;
   int32_t top_k = -1;
 };
 

@@ -212,15 +212,31 @@ void add_bench(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("bench", "the machine's limits and the model's speed in one run");
   auto& options = declare<Options>(*command, dispatch, run_bench);
   add_model_argument(*command, &options.compute);
-  command->add_option("--prefill", options.prefill, "prompt lengths")->delimiter(',')->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--context", options.context, "depths at which decode is measured")->delimiter(',')->check(CLI::Range(0, 1 << 20))->capture_default_str();
-  command->add_option("--batch", options.batch, "sequences decoded together")->delimiter(',')->check(CLI::Range(1, 64))->capture_default_str();
-  command->add_option("--decode-tokens", options.decode_tok, "steps per decode row; the median counts")->check(CLI::Range(1, 4096))->capture_default_str();
-  command->add_option("--repeats", options.repeats, "runs per prefill row; the median counts")->check(CLI::Range(1, 100))->capture_default_str();
+  const auto add_numbers = [&](const char* name, std::vector<int64_t>* out, int64_t low, int64_t high, const char* help) {
+    command->add_option(name, *out, help)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(integer_in(low, high))
+        ->option_text("N,N,...");
+  };
+  add_numbers("--prefill", &options.prefill, 1, 1 << 20, "prompt lengths; default: 128,512,2048");
+  add_numbers("--context", &options.context, 0, 1 << 20, "depths at which decode is measured; default: 0,2048,8192");
+  add_numbers("--batch", &options.batch, 1, 64, "sequences decoded together; default: 1,4,8");
+  command->add_option("--decode-tokens", options.decode_tok, "steps per decode row; the median counts")
+      ->check(integer_in(1, 4096))
+      ->capture_default_str();
+  command->add_option("--repeats", options.repeats, "runs per prefill row; the median counts")
+      ->check(integer_in(1, 100))
+      ->capture_default_str();
   command->add_flag("--machine", options.machine_only, "only the machine's limits");
   command->add_option("--csv", options.csv, "append the rows to this file");
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam bench --machine\n"
+      "  bantam bench ./Qwen3-4B-Q4_0.gguf --csv speeds.csv\n"
+      "  bantam bench --prefill 128 --context 0 --batch 1 --json");
 }
 
 }  // namespace bantam::cli

@@ -49,7 +49,7 @@ class AnswerView {
       open_ = true;
     } else {
       close_thinking();
-      std::fwrite(delta.text.data(), 1, delta.text.size(), stdout);
+      write_answer(delta.text);
     }
     std::fflush(stdout);
   }
@@ -96,7 +96,7 @@ Status answer(ChatState& state) {
   auto result = engine::generate(state.session, state.model.tokenizer, prompt.ids, options,
                                  [&](const engine::AnswerDelta& delta) { view.show(delta); }, prefill_bar(&bar));
   bar.clear();
-  const bool stopped = interrupted().exchange(false);
+  const bool stopped = take_interrupt();
   if (!result.ok()) {
     if (result.status().code() != ErrorCode::kCancelled) return std::move(result).status();
     fmt::print(stderr, "stopped; your message stays (/undo takes it back, /regen answers it)\n");
@@ -193,6 +193,7 @@ Status chat(Options& options) {
                              ? "No model was named: this is the small house model. Try: What can you do?   /help for help"
                              : "/help for help, Ctrl+D leaves");
   }
+  if (interactive) set_interrupt_limit(3);  // two impatient ones stop an answer only
   LineEditor editor(interactive, options.no_history ? std::string() : history_path());
   return converse(state, editor);
 }
@@ -206,12 +207,18 @@ void add_chat(CLI::App& app, Dispatch& dispatch) {
   command->add_option("--system", options.system, "a system message");
   auto* think = command->add_flag("--think", options.think, "think before answering (the default of hybrid models)");
   command->add_flag("--no-think", options.no_think, "answer at once")->excludes(think);
-  command->add_option("--template", options.template_name, "instead of the model's own: " + text::template_names());
+  add_template_option(*command, &options.template_name);
   command->add_option("--load", options.load, "a conversation saved with /save");
   command->add_flag("--no-history", options.no_history, "keep no history of what was typed");
   add_sampling_options(*command, &options.sampling);
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, false);
+  command->footer(
+      "Examples:\n"
+      "  bantam chat                                  talk to the house model\n"
+      "  bantam chat ./Qwen3-4B-Q4_K_M.gguf --no-think\n"
+      "  bantam chat ./Qwen3-4B --system 'Answer in one sentence.' --ctx 16384\n"
+      "In the chat, /help lists the commands; Ctrl+C stops an answer, Ctrl+D leaves.");
 }
 
 }  // namespace bantam::cli

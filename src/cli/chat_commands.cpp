@@ -41,7 +41,9 @@ template <class T>
 bool parse_in(std::string_view text, T low, T high, std::optional<T>* out) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) return false;
+  if (error != std::errc() || end != text.data() + text.size() || !(value >= low && value <= high)) {
+    return false;  // NaN is in no range
+  }
   *out = value;
   return true;
 }

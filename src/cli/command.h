@@ -44,8 +44,12 @@ void add_bench(CLI::App& app, Dispatch& dispatch);
 void add_completion(CLI::App& app, Dispatch& dispatch);
 void add_version(CLI::App& app, Dispatch& dispatch);
 
-// Set by Ctrl+C. Long work polls it and ends with kCancelled.
+// Set by Ctrl+C (SIGINT) and SIGTERM. Long work polls it and ends with kCancelled.
 std::atomic<bool>& interrupted();
+// Whether it was set; clears it, for programs that go on (chat).
+bool take_interrupt();
+// At this many unheard interrupts the program ends at once; 2 unless set.
+void set_interrupt_limit(int presses);
 // The Status of interrupted work.
 Status interrupted_status();
 

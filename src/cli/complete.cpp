@@ -1,8 +1,4 @@
 // bantam complete: raw continuation of a text, no template. With --jsonl many of them, one request per line.
-#include <cstdio>
-#include <iostream>
-#include <iterator>
-
 #include "cli/command.h"
 #include "cli/jsonl.h"
 #include "cli/loaded_model.h"
@@ -32,13 +28,25 @@ engine::GenerateOptions raw_options(const SamplingFlags& flags, const SamplingOp
   return out;
 }
 
-template <class T>
-Status override_number(const JsonValue& request, std::string_view key, T* out) {
+Status override_number(const JsonValue& request, std::string_view key, double high, double* out) {
   const JsonValue* value = request.find(key);
   if (value == nullptr || value->is_null()) return {};
   auto number = value->as_double();
   if (!number.ok()) return std::move(number).status().with_context(key);
-  if (*number < 0 || *number > 1e15) return bad_input("{}: expected a number from 0 to 1e15, got {}", key, *number);
+  if (!(*number >= 0 && *number <= high)) return bad_input("{}: expected a number from 0 to {}, got {}", key, high, *number);
+  *out = *number;
+  return {};
+}
+
+template <class T>
+Status override_integer(const JsonValue& request, std::string_view key, int64_t high, T* out) {
+  const JsonValue* value = request.find(key);
+  if (value == nullptr || value->is_null()) return {};
+  auto number = value->as_int64();
+  if (!number.ok()) return std::move(number).status().with_context(key);
+  if (*number < 0 || *number > high) {
+    return bad_input("{}: expected a whole number from 0 to {}, got {}", key, high, *number);
+  }
   *out = static_cast<T>(*number);
   return {};
 }
@@ -49,18 +57,18 @@ Result<std::string> complete_line(LoadedModel& model, Session& session, engine::
   std::vector<int32_t> ids;
   if (request.find("ids") != nullptr) {
     BANTAM_TRY_ASSIGN(ids, ids_field(request, "ids"));
-    BANTAM_TRY(model.check_ids(ids));
+    BANTAM_TRY(check_ids(ids, model.engine.info().vocab_rows));
   } else {
     BANTAM_TRY_ASSIGN(const std::string prompt, string_field(request, "prompt"));
     BANTAM_TRY_ASSIGN(const bool special, bool_field(request, "special", false));
     ids = model.tokenizer.encode(prompt, special);
   }
   if (ids.empty()) return bad_input("expected at least one token to continue");
-  BANTAM_TRY(override_number(request, "max_tokens", &options.max_tok));
-  BANTAM_TRY(override_number(request, "temperature", &options.sampling.temperature));
-  BANTAM_TRY(override_number(request, "top_p", &options.sampling.top_p));
-  BANTAM_TRY(override_number(request, "top_k", &options.sampling.top_k));
-  BANTAM_TRY(override_number(request, "seed", &options.sampling.seed));
+  BANTAM_TRY(override_integer(request, "max_tokens", int64_t{1} << 30, &options.max_tok));
+  BANTAM_TRY(override_number(request, "temperature", 100, &options.sampling.temperature));
+  BANTAM_TRY(override_number(request, "top_p", 1, &options.sampling.top_p));
+  BANTAM_TRY(override_integer(request, "top_k", 1 << 20, &options.sampling.top_k));
+  BANTAM_TRY(override_integer(request, "seed", INT64_MAX, &options.sampling.seed));
   BANTAM_TRY_ASSIGN(const engine::Generation g, engine::generate(session, model.tokenizer, ids, options));
   if (g.finish_reason == engine::FinishReason::kCancelled) return interrupted_status();
   std::vector<int32_t> out_ids;
@@ -73,15 +81,13 @@ Result<std::string> complete_line(LoadedModel& model, Session& session, engine::
 
 Status complete_one(Options& options, LoadedModel& model, Session& session, engine::GenerateOptions generate_options) {
   if (options.prompt_given->count() == 0) {
-    options.prompt.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+    BANTAM_TRY_ASSIGN(options.prompt, read_stdin(options.output, "the text"));
   }
   const std::vector<int32_t> ids = model.tokenizer.encode(options.prompt, options.special);
   if (ids.empty()) return usage_error("complete: expected a text to continue, got an empty one");
   ProgressBar bar(options.output, "reading", "tokens");
   const auto print = [&](const engine::AnswerDelta& delta) {
-    if (options.output.json) return;
-    std::fwrite(delta.text.data(), 1, delta.text.size(), stdout);
-    std::fflush(stdout);
+    if (!options.output.json) write_answer(delta.text);
   };
   BANTAM_TRY_ASSIGN(const engine::Generation g, engine::generate(session, model.tokenizer, ids, generate_options, print,
                                                                  prefill_bar(&bar)));
@@ -118,6 +124,10 @@ void add_complete(CLI::App& app, Dispatch& dispatch) {
   add_sampling_options(*command, &options.sampling);
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam complete -p 'Once upon a time' --max-tokens 50\n"
+      "  bantam complete ./Qwen3-4B-Base --jsonl prompts.jsonl --temperature 0 -n 32");
 }
 
 }  // namespace bantam::cli

@@ -18,19 +18,11 @@ struct CommandWords {
 
 std::vector<CommandWords> all_commands(const CLI::App& app) {
   std::vector<CommandWords> out;
-  const auto collect = [](const CLI::App& from, CommandWords* words, const auto& self) -> void {
-    for (const CLI::Option* option : from.get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        if (name != "help-all") words->flags.emplace_back("--" + name, option->get_description());
-      }
-    }
-    for (const CLI::App* group : from.get_subcommands([](const CLI::App* s) { return s->get_name().empty(); })) {
-      self(*group, words, self);
-    }
-  };
   for (const CLI::App* command : app.get_subcommands([](const CLI::App* s) { return !s->get_name().empty(); })) {
     CommandWords words{command->get_name(), command->get_description(), {}};
-    collect(*command, &words, collect);
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) words.flags.emplace_back("--" + name, option->get_description());
+    }
     out.push_back(std::move(words));
   }
   return out;
@@ -102,6 +94,10 @@ void add_completion(CLI::App& app, Dispatch& dispatch) {
     return {};
   });
   command->add_option("SHELL", options.shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->footer(
+      "Examples:\n"
+      "  bantam completion bash > ~/.local/share/bash-completion/completions/bantam\n"
+      "  bantam completion fish > ~/.config/fish/completions/bantam.fish");
 }
 
 }  // namespace bantam::cli

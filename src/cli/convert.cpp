@@ -75,11 +75,8 @@ Status check_output(const Options& options, bool gguf) {
   const bool taken = gguf ? file_exists(options.out) : file_exists(options.out + "/config.json");
   if (taken && !options.force) return usage_error("{} is there already; --force replaces it", options.out);
   if (gguf && is_directory(options.out)) return usage_error("{} is a folder, expected a file name", options.out);
-  if (!gguf) {
-    if (file_exists(options.out)) return usage_error("{} is a file; a folder is written there, or name it .gguf", options.out);
-    std::error_code error;
-    std::filesystem::create_directories(options.out, error);
-    if (error) return failed("cannot make the folder {}: {}", options.out, error.message());
+  if (!gguf && file_exists(options.out)) {
+    return usage_error("{} is a file; a folder is written there, or name it .gguf", options.out);
   }
   return {};
 }
@@ -97,6 +94,7 @@ void print_errors(const std::vector<TensorError>& errors, const OutputOptions& o
     fmt::print("{}\n", to_json(JsonValue::object({{"tensors", std::move(list)}})));
     return;
   }
+  if (errors.empty()) return note(output, "no tensor was quantised anew");
   fmt::print("{:<44} {:>6} {:>11} {:>11} {:>10}\n", "tensor", "type", "rmse", "max abs", "relative");
   quant::ErrorMeter all;
   for (const TensorError& e : errors) {
@@ -129,39 +127,58 @@ Result<std::vector<DType>> choose_types(const model::Binding& binding, const Opt
   return types;
 }
 
+// Streams every tensor to the writer; the errors of those that were quantised, when wished for.
+Status export_all(const formats::Checkpoint& checkpoint, const model::Binding& binding, const std::vector<DType>& types,
+                  bool gguf, formats::TensorWriter& writer, ProgressBar& bar, std::vector<TensorError>* errors) {
+  const int64_t total = binding.source_bytes();
+  int64_t done = 0;
+  for (size_t i = 0; i < binding.specs.size(); ++i) {
+    if (interrupted()) return interrupted_status();
+    const std::string& out_name = gguf ? binding.specs[i].gguf_name : binding.specs[i].hf_name;
+    const bool measured = errors != nullptr && info(types[i]).is_quant && types[i] != binding.tensors[i]->view.dtype;
+    quant::ErrorMeter meter;
+    BANTAM_TRY(export_tensor(checkpoint, binding, i, types[i], out_name, writer, measured ? &meter : nullptr));
+    if (measured) errors->push_back({out_name, types[i], meter});
+    done += binding.tensors[i]->view.bytes();
+    checkpoint.release(*binding.tensors[i]);
+    bar.update(done, total);
+  }
+  return checkpoint.verify_sizes();
+}
+
 Status convert(Options& options, bool with_errors) {
   const bool gguf = is_gguf_path(options.out);
   BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint, open_checkpoint(options.in, formats::Weights::kRequired));
   BANTAM_TRY_ASSIGN(const model::Binding binding, model::bind(checkpoint));
   BANTAM_TRY_ASSIGN(const std::vector<DType> types, choose_types(binding, options, gguf));
   BANTAM_TRY(check_output(options, gguf));
+  int64_t out_bytes = 0;
+  for (size_t i = 0; i < types.size(); ++i) {
+    out_bytes += binding.specs[i].shape.rows() * row_bytes(types[i], binding.specs[i].shape.last());
+  }
+  BANTAM_TRY(check_disk(options.out, out_bytes));
   formats::GgufMetadataBuilder metadata;
-  if (gguf) BANTAM_TRY(gguf_metadata(checkpoint, binding.config, model_name(options.in), &metadata));
-  BANTAM_TRY_ASSIGN(const auto writer, create_output(options.out, binding.specs, types, metadata));
+  std::optional<OutputFolder> folder;
+  if (gguf) {
+    BANTAM_TRY(gguf_metadata(checkpoint, binding.config, model_name(options.in), &metadata));
+  } else {
+    BANTAM_TRY_ASSIGN(OutputFolder made, OutputFolder::create(options.out));
+    folder.emplace(std::move(made));
+  }
+  BANTAM_TRY_ASSIGN(const auto writer,
+                    create_output(gguf ? options.out : folder->path(), binding.specs, types, metadata));
   std::vector<TensorError> errors;
   ProgressBar bar(options.output, with_errors ? "quantising" : "converting", "bytes");
-  const int64_t total = binding.source_bytes();
-  int64_t done = 0;
-  for (size_t i = 0; i < binding.specs.size(); ++i) {
-    if (interrupted()) return interrupted_status();
-    const std::string& out_name = gguf ? binding.specs[i].gguf_name : binding.specs[i].hf_name;
-    const bool measured = with_errors && info(types[i]).is_quant && types[i] != binding.tensors[i]->view.dtype;
-    quant::ErrorMeter meter;
-    BANTAM_TRY(export_tensor(checkpoint, binding, i, types[i], out_name, *writer, measured ? &meter : nullptr));
-    if (measured) errors.push_back({out_name, types[i], meter});
-    done += binding.tensors[i]->view.bytes();
-    checkpoint.release(*binding.tensors[i]);
-    bar.update(done, total);
-  }
-  BANTAM_TRY(checkpoint.verify_sizes());
+  BANTAM_TRY(export_all(checkpoint, binding, types, gguf, *writer, bar, with_errors ? &errors : nullptr));
   BANTAM_TRY(writer->finish());
-  if (!gguf) BANTAM_TRY(write_folder_files(checkpoint, binding.config, types[0], options.out));
+  if (folder) {
+    BANTAM_TRY(write_folder_files(checkpoint, binding.config, types[0], folder->path()));
+    BANTAM_TRY(folder->commit());
+  }
   bar.clear();
   if (with_errors) print_errors(errors, options.output);
-  int64_t out_bytes = 0;
-  for (size_t i = 0; i < types.size(); ++i) out_bytes += binding.specs[i].shape.rows() * row_bytes(types[i], binding.specs[i].shape.last());
-  note(options.output, fmt::format("{} -> {}: {} tensors, {} -> {} of weights", options.in.empty() ? "house model" : options.in,
-                                   options.out, types.size(), human_bytes(total), human_bytes(out_bytes)));
+  note(options.output, fmt::format("{} -> {}: {} tensors, {} -> {} of weights", model_name(options.in), options.out,
+                                   types.size(), human_bytes(binding.source_bytes()), human_bytes(out_bytes)));
   return {};
 }
 
@@ -181,6 +198,10 @@ void add_convert(CLI::App& app, Dispatch& dispatch) {
   auto& options = declare<Options>(*command, dispatch, [](Options& o) { return convert(o, false); });
   add_arguments(*command, options, false);
   add_output_options(*command, &options.output, false);
+  command->footer(
+      "Examples:\n"
+      "  bantam convert ./Qwen3-4B qwen3-4b.gguf --type bf16\n"
+      "  bantam convert qwen3-4b.gguf ./Qwen3-4B-folder --type bf16");
 }
 
 void add_quantize(CLI::App& app, Dispatch& dispatch) {
@@ -188,6 +209,10 @@ void add_quantize(CLI::App& app, Dispatch& dispatch) {
   auto& options = declare<Options>(*command, dispatch, [](Options& o) { return convert(o, true); });
   add_arguments(*command, options, true);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam quantize ./Qwen3-4B qwen3-4b-q8_0.gguf --type q8_0\n"
+      "  bantam quantize ./Qwen3-4B qwen3-4b-q4_k_m.gguf --type q4_k_m --json > errors.json");
 }
 
 }  // namespace bantam::cli

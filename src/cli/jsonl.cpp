@@ -3,52 +3,13 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <span>
-#include <utility>
-#include <vector>
 
 #include "base/mmap.h"
 #include "cli/command.h"
 
 namespace bantam::cli {
-
-Result<LineReader> LineReader::open(const std::string& path) {
-  LineReader reader;
-  if (path == "-") {
-    reader.file_ = stdin;
-    return reader;
-  }
-  if (is_directory(path)) return bad_input("{}: expected a file of JSON lines, got a folder", path);
-  reader.file_ = std::fopen(path.c_str(), "rb");
-  if (reader.file_ == nullptr) return bad_input("cannot open {}: {}", path, std::strerror(errno));
-  reader.owned_ = true;
-  return reader;
-}
-
-LineReader::LineReader(LineReader&& other) noexcept
-    : file_(std::exchange(other.file_, nullptr)),
-      owned_(std::exchange(other.owned_, false)),
-      buffer_(std::exchange(other.buffer_, nullptr)),
-      capacity_(other.capacity_),
-      number_(other.number_) {}
-
-LineReader::~LineReader() {
-  if (owned_) std::fclose(file_);
-  std::free(buffer_);
-}
-
-bool LineReader::next(std::string* line) {
-  ssize_t n = ::getline(&buffer_, &capacity_, file_);
-  if (n < 0) return false;
-  ++number_;
-  if (n > 0 && buffer_[n - 1] == '\n') --n;
-  if (n > 0 && buffer_[n - 1] == '\r') --n;
-  line->assign(buffer_, static_cast<size_t>(n));
-  return true;
-}
 
 JsonValue error_object(const Status& status) {
   constexpr std::string_view kCodes[] = {"failed", "usage", "bad_input", "no_space", "context_full", "cancelled"};
@@ -64,6 +25,7 @@ void print_line_error(const Status& status, int64_t line) {
 }
 
 Result<JsonValue> parse_request(std::string_view line) {
+  if (line.size() >= kMaxLineBytes) return bad_input("expected a line shorter than {} bytes", kMaxLineBytes);
   if (line.find_first_not_of(" \t") == std::string_view::npos) return bad_input("expected a JSON object, got an empty line");
   BANTAM_TRY_ASSIGN(JsonValue request, parse_json(line, "request"));
   if (!request.is_object()) return bad_input("expected a JSON object, got {}", request.kind_name());
@@ -75,7 +37,7 @@ Status run_jsonl(const std::string& path, const std::function<Result<std::string
   std::string line;
   int64_t bad = 0;
   while (reader.next(&line)) {
-    if (interrupted()) return interrupted_status();
+    if (interrupted()) break;
     auto request = parse_request(line);
     auto reply = request.ok() ? handler(*request) : Result<std::string>(std::move(request).status());
     if (reply.ok()) {
@@ -87,8 +49,12 @@ Status run_jsonl(const std::string& path, const std::function<Result<std::string
       print_line_error(reply.status(), reader.number());
     }
   }
-  if (bad > 0) return failed("{} of {} lines failed", bad, reader.number());
-  return {};
+  return lines_status(bad, reader.number());
+}
+
+Status lines_status(int64_t bad, int64_t lines) {
+  if (interrupted()) return interrupted_status();
+  return bad == 0 ? Status() : failed("{} of {} lines failed", bad, lines);
 }
 
 Result<std::vector<int32_t>> ids_field(const JsonValue& request, std::string_view key) {
@@ -122,7 +88,25 @@ Result<bool> bool_field(const JsonValue& request, std::string_view key, bool fal
   return value->as_bool();
 }
 
+Status check_ids(std::span<const int32_t> ids, int64_t rows) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= rows) return bad_input("ids[{}]: expected an id below {}, got {}", i, rows, ids[i]);
+  }
+  return {};
+}
+
 std::string ids_json(std::span<const int32_t> ids) { return fmt::format("[{}]", fmt::join(ids, ",")); }
+
+JsonValue single_turn(const std::string& system, const std::string& user) {
+  JsonValue messages = JsonValue::array();
+  const auto add = [&](const char* role, const std::string& content) {
+    messages.items().push_back(
+        JsonValue::object({{"role", JsonValue::string(role)}, {"content", JsonValue::string(content)}}));
+  };
+  if (!system.empty()) add("system", system);
+  add("user", user);
+  return messages;
+}
 
 void settle_jsonl_arguments(std::string* model, std::string* file) {
   const bool is_model = is_directory(*file) || file->ends_with(".gguf");

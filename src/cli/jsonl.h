@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <span>
 #include <string>
@@ -12,29 +11,9 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "cli/line_reader.h"
 
 namespace bantam::cli {
-
-inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
-
-// Reads lines of a file or of stdin ("-"). One at a time, so input of any length streams.
-class LineReader {
- public:
-  static Result<LineReader> open(const std::string& path);
-  LineReader(LineReader&& other) noexcept;
-  ~LineReader();
-  // False at the end. The line comes without its newline (and carriage return).
-  bool next(std::string* line);
-  int64_t number() const { return number_; }  // of the last line, from 1
-
- private:
-  LineReader() = default;
-  std::FILE* file_ = nullptr;
-  bool owned_ = false;
-  char* buffer_ = nullptr;
-  size_t capacity_ = 0;
-  int64_t number_ = 0;
-};
 
 // {"code": ..., "message": ...}
 JsonValue error_object(const Status& status);
@@ -43,6 +22,9 @@ void print_line_error(const Status& status, int64_t line);
 // Parses a line as one JSON object.
 Result<JsonValue> parse_request(std::string_view line);
 
+// How a command over lines ends: interrupted, failed when lines were bad, else fine.
+Status lines_status(int64_t bad, int64_t lines);
+
 // The whole loop: handler gets the parsed object and returns the reply's JSON text.
 Status run_jsonl(const std::string& path, const std::function<Result<std::string>(const JsonValue&)>& handler);
 
@@ -50,7 +32,12 @@ Status run_jsonl(const std::string& path, const std::function<Result<std::string
 Result<std::vector<int32_t>> ids_field(const JsonValue& request, std::string_view key);
 Result<std::string> string_field(const JsonValue& request, std::string_view key);
 Result<bool> bool_field(const JsonValue& request, std::string_view key, bool fallback);
+// Fails, naming the first, unless every id is a row of a model with `rows` of them.
+Status check_ids(std::span<const int32_t> ids, int64_t rows);
 std::string ids_json(std::span<const int32_t> ids);
+
+// Messages of a conversation: the system text unless it is empty, and one user turn.
+JsonValue single_turn(const std::string& system, const std::string& user);
 
 // What follows --jsonl: a file, "-" or nothing. When a model's path landed there (`tokenize --jsonl MODEL`), it
 // becomes the model and stdin is read.

@@ -1,82 +1,148 @@
-// See line_editor.h.
+// See line_editor.h. libedit's own interface rather than its readline one, which cannot bind a key sequence to a function
+// of ours.
 #include "cli/line_editor.h"
 
-#include <editline/readline.h>
-#include <unistd.h>
+#include <histedit.h>
+#include <langinfo.h>
 
-#include <cerrno>
-#include <csignal>
+#include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <string_view>
 
 #include "cli/command.h"
+#include "cli/line_reader.h"
 
 namespace bantam::cli {
 namespace {
 
 constexpr int kHistoryEntries = 1000;
+constexpr std::wstring_view kPasteEnd = L"\033[201~";
 
-// readline() must come back from a Ctrl+C, so the handler is installed without SA_RESTART while it waits.
-class InterruptibleRead {
- public:
-  InterruptibleRead() {
-    ::sigaction(SIGINT, nullptr, &previous_);
-    struct sigaction action = previous_;
-    action.sa_flags &= ~SA_RESTART;
-    ::sigaction(SIGINT, &action, nullptr);
+// Takes what the terminal pastes, up to its end mark, as text: line ends in it do not send the message.
+unsigned char on_paste(EditLine* el, int) {
+  std::wstring text;
+  wchar_t c;
+  while (::el_wgetc(el, &c) == 1) {
+    if (c == L'\r') c = L'\n';
+    text += c;
+    if (text.ends_with(kPasteEnd)) {
+      text.resize(text.size() - kPasteEnd.size());
+      break;
+    }
   }
-  ~InterruptibleRead() { ::sigaction(SIGINT, &previous_, nullptr); }
+  while (!text.empty() && text.back() == L'\n') text.pop_back();
+  if (!text.empty()) ::el_winsertstr(el, text.c_str());
+  return CC_REFRESH;
+}
 
- private:
-  struct sigaction previous_ {};
-};
+// Typed characters are UTF-8 whatever the environment says; without such a locale libedit drops them.
+void use_utf8() {
+  if (std::setlocale(LC_CTYPE, "") == nullptr || std::strcmp(::nl_langinfo(CODESET), "UTF-8") != 0) {
+    std::setlocale(LC_CTYPE, "C.UTF-8");
+  }
+}
+
+void bracketed_paste(bool supported, const char* sequence) {
+  if (!supported) return;
+  std::fputs(sequence, stdout);
+  std::fflush(stdout);
+}
 
 }  // namespace
 
-LineEditor::LineEditor(bool interactive, std::string history_file)
-    : interactive_(interactive), history_file_(std::move(history_file)) {
-  if (!interactive_) return;
-  static char name[] = "bantam";
-  rl_readline_name = name;
-  ::using_history();
-  ::stifle_history(kHistoryEntries);
-  if (!history_file_.empty()) ::read_history(history_file_.c_str());
+struct LineEditor::Terminal {
+  EditLine* el = nullptr;
+  History* history = nullptr;
+  std::string prompt;
+
+  static char* get_prompt(EditLine* el) {
+    void* self = nullptr;
+    ::el_get(el, EL_CLIENTDATA, &self);
+    return static_cast<Terminal*>(self)->prompt.data();
+  }
+
+  Terminal() {
+    use_utf8();
+    el = ::el_init("bantam", stdin, stdout, stderr);
+    history = ::history_init();
+    HistEvent event;
+    ::history(history, &event, H_SETSIZE, kHistoryEntries);
+    ::history(history, &event, H_SETUNIQUE, 1);
+    if (el == nullptr) return;
+    ::el_set(el, EL_CLIENTDATA, this);
+    ::el_set(el, EL_PROMPT, &Terminal::get_prompt);
+    ::el_set(el, EL_EDITOR, "emacs");
+    ::el_set(el, EL_HIST, ::history, history);
+    ::el_set(el, EL_ADDFN, "bantam-paste", "insert pasted text", &on_paste);
+    constexpr const char* kKeys[][2] = {
+        {"\\e[200~", "bantam-paste"},     {"^R", "em-inc-search-prev"},     {"\\e[3~", "ed-delete-next-char"},
+        {"\\e[1~", "ed-move-to-beg"},     {"\\e[4~", "ed-move-to-end"},     {"\\e[H", "ed-move-to-beg"},
+        {"\\e[F", "ed-move-to-end"},      {"\\e[1;5C", "em-next-word"},     {"\\e[1;5D", "ed-prev-word"},
+    };
+    for (const auto& [keys, action] : kKeys) ::el_set(el, EL_BIND, keys, action, nullptr);
+    ::el_source(el, nullptr);  // the user's ~/.editrc
+  }
+  ~Terminal() {
+    if (el != nullptr) ::el_end(el);
+    ::history_end(history);
+  }
+};
+
+LineEditor::LineEditor(bool interactive, std::string history_file) : history_file_(std::move(history_file)) {
+  if (!interactive) return;
+  terminal_ = std::make_unique<Terminal>();
+  if (terminal_->el == nullptr) {
+    terminal_.reset();
+    return;
+  }
+  HistEvent event;
+  if (!history_file_.empty()) ::history(terminal_->history, &event, H_LOAD, history_file_.c_str());
 }
 
 LineEditor::~LineEditor() {
-  if (interactive_ && !history_file_.empty()) ::write_history(history_file_.c_str());
+  if (!terminal_ || history_file_.empty()) return;
+  HistEvent event;
+  ::history(terminal_->history, &event, H_SAVE, history_file_.c_str());
 }
 
 LineEditor::Outcome LineEditor::read(const std::string& prompt, std::string* line) {
-  const InterruptibleRead interruptible;
-  char* text = nullptr;
-  if (interactive_) {
-    text = ::readline(prompt.c_str());
-    if (text != nullptr) line->assign(text);
+  const InterruptibleWait interruptible;
+  line->clear();
+  bool ended = false;
+  if (terminal_) {
+    terminal_->prompt = prompt;
+    ::el_resize(terminal_->el);
+    const char* term = std::getenv("TERM");
+    const bool pastes = term != nullptr && std::strcmp(term, "dumb") != 0;
+    bracketed_paste(pastes, "\033[?2004h");
+    int size = 0;
+    const char* text = ::el_gets(terminal_->el, &size);
+    bracketed_paste(pastes, "\033[?2004l");
+    ended = text == nullptr || size <= 0;
+    if (!ended) line->assign(text, static_cast<size_t>(size));
   } else {
+    char* text = nullptr;
     size_t capacity = 0;
     const ssize_t n = ::getline(&text, &capacity, stdin);
-    if (n < 0) {
-      std::free(text);
-      text = nullptr;
-    } else {
-      line->assign(text, static_cast<size_t>(n));
-      while (!line->empty() && (line->back() == '\n' || line->back() == '\r')) line->pop_back();
-    }
-  }
-  if (interrupted().exchange(false)) {
+    ended = n < 0;
+    if (!ended) line->assign(text, static_cast<size_t>(n));
     std::free(text);
+  }
+  if (take_interrupt()) {
     std::clearerr(stdin);
-    if (interactive_) std::fputs("\n", stdout);
+    if (terminal_) std::fputs("\n", stdout);
     return Outcome::kInterrupted;
   }
-  if (text == nullptr) return Outcome::kEnd;
-  std::free(text);
-  return Outcome::kLine;
+  while (!line->empty() && (line->back() == '\n' || line->back() == '\r')) line->pop_back();
+  return ended ? Outcome::kEnd : Outcome::kLine;
 }
 
 void LineEditor::remember(const std::string& entry) {
-  if (interactive_ && !entry.empty()) ::add_history(entry.c_str());
+  if (!terminal_ || entry.empty()) return;
+  HistEvent event;
+  ::history(terminal_->history, &event, H_ENTER, entry.c_str());
 }
 
 }  // namespace bantam::cli

@@ -1,6 +1,8 @@
-// A line of input with editing and history on a terminal (libedit), plainly read otherwise. One at a time.
+// A line of input with editing and history on a terminal (libedit), plainly read otherwise. A paste of several lines
+// arrives as one entry (bracketed paste). One at a time.
 #pragma once
 
+#include <memory>
 #include <string>
 
 namespace bantam::cli {
@@ -18,7 +20,8 @@ class LineEditor {
   void remember(const std::string& entry);
 
  private:
-  bool interactive_;
+  struct Terminal;  // libedit's objects
+  std::unique_ptr<Terminal> terminal_;  // null when not interactive
   std::string history_file_;
 };
 

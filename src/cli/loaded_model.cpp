@@ -7,15 +7,6 @@
 
 namespace bantam::cli {
 
-Status LoadedModel::check_ids(std::span<const int32_t> ids) const {
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || ids[i] >= engine.info().vocab_rows) {
-      return bad_input("ids[{}]: expected an id below {}, got {}", i, engine.info().vocab_rows, ids[i]);
-    }
-  }
-  return {};
-}
-
 Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output) {
   BANTAM_TRY_ASSIGN(const ModelSource source, find_model(compute.model));
   BANTAM_TRY_ASSIGN(text::Tokenizer tokenizer, open_tokenizer(compute.model));
@@ -36,6 +27,9 @@ Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOption
   if (info.rope_factor > 1) line += fmt::format(" · YaRN x{:.3g}", info.rope_factor);
   line += fmt::format(" · {} thread{}, {}", info.threads, info.threads == 1 ? "" : "s", info.isa);
   note(output, line);
+  detail(output, fmt::format("loaded in {:.0f} ms; weights {}, workspace {}, {} of keys and values per token",
+                             info.load_ms, human_bytes(info.weights_bytes), human_bytes(info.workspace_bytes),
+                             human_bytes(info.kv_bytes_per_tok)));
   return LoadedModel{name, std::move(engine), std::move(tokenizer)};
 }
 
@@ -62,6 +56,13 @@ PrefillProgress prefill_bar(ProgressBar* bar) {
     if (done >= total) bar->clear();
     return !interrupted();
   };
+}
+
+void detail_settings(const OutputOptions& output, text::TemplateKind kind, const Prompt& prompt,
+                     const SamplingOptions& sampling) {
+  detail(output, fmt::format("template {}, prompt {} tokens", text::template_name(kind), prompt.ids.size()));
+  detail(output, fmt::format("temperature {}, top-k {}, top-p {}, min-p {}, seed {}", sampling.temperature,
+                             sampling.top_k, sampling.top_p, sampling.min_p, sampling.seed));
 }
 
 std::string generation_json(const engine::Generation& g, double load_ms) {

@@ -1,4 +1,4 @@
-// A model ready to talk: engine, tokenizer, template, defaults. What chat, run, complete and score open.
+// A model ready to talk: engine, tokenizer, template, defaults. What chat, run and complete open.
 #pragma once
 
 #include <optional>
@@ -18,9 +18,6 @@ struct LoadedModel {
   std::string name;
   Engine engine;
   text::Tokenizer tokenizer;
-
-  // Ids of `tokens` when every one is a row of the model; names the first that is not.
-  Status check_ids(std::span<const int32_t> ids) const;
 };
 
 // Loads with a progress bar on stderr, then says in one line what runs: name, type, context, threads. `ctx` unset and
@@ -41,6 +38,10 @@ bool will_think(text::TemplateKind kind, std::optional<bool> enable_thinking);
 
 // A prefill bar for long prompts.
 PrefillProgress prefill_bar(ProgressBar* bar);
+
+// At --log-level debug: template, prompt length and sampling of an answer.
+void detail_settings(const OutputOptions& output, text::TemplateKind kind, const Prompt& prompt,
+                     const SamplingOptions& sampling);
 
 // The fixed --json answer of run and complete.
 std::string generation_json(const engine::Generation& generation, double load_ms);

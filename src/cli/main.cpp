@@ -2,22 +2,31 @@
 // that exits, and the last one that sees exceptions (from the standard library and the option parser).
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <system_error>
+#include <utility>
 
+#include "cli/build_info.h"
 #include "cli/command.h"
+#include "cli/help_formatter.h"
 
 namespace bantam::cli {
 namespace {
 
 std::atomic<bool> g_interrupted{false};
+std::atomic<int> g_presses{0}, g_limit{2};
 
-// The second Ctrl+C ends the program at once, in case the first is not heard.
-extern "C" void on_interrupt(int) {
-  if (g_interrupted.exchange(true)) {
-    std::signal(SIGINT, SIG_DFL);
-    std::raise(SIGINT);
+// One more Ctrl+C than is heard ends the program at once.
+extern "C" void on_interrupt(int signal) {
+  g_interrupted = true;
+  if (++g_presses >= g_limit) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
   }
 }
 
@@ -42,59 +51,122 @@ constexpr const char* kFooter =
     "  bantam chat ./Qwen3-4B-Q4_K_M.gguf       talk to a model of yours\n"
     "  bantam run -p 'What is 12 + 30?'         one answer\n"
     "  bantam bench ./Qwen3-4B-Q4_K_M.gguf      how fast it is, beside what this machine could do\n"
-    "`bantam COMMAND --help` tells more.";
+    "`bantam COMMAND --help` tells more, with examples.";
 
-int run(int argc, char** argv) {
-  CLI::App app(kDescription, "bantam");
-  app.footer(kFooter);
-  app.require_subcommand(1);
-  app.set_help_all_flag("--help-all", "help for every command");
-  app.get_formatter()->column_width(34);
-  Dispatch dispatch;
-  for (auto* add : {add_chat, add_run, add_complete, add_tokenize, add_detokenize, add_render, add_forward, add_score,
-                    add_show, add_plan, add_convert, add_quantize, add_synth, add_bench, add_completion, add_version}) {
-    add(app, dispatch);
-  }
-  auto* help = app.add_subcommand("help", "help for a command");
-  std::string topic;
-  help->add_option("COMMAND", topic, "which command");
-  help->callback([&] {
-    dispatch.work = [&]() -> Status {
-      if (topic.empty()) {
-        fmt::print("{}", app.help());
-        return {};
-      }
-      for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-        if (command->get_name() == topic) {
-          fmt::print("{}", command->help("bantam"));
-          return {};
-        }
-      }
-      return usage_error("help: no command {:?}; `bantam help` lists them", topic);
-    };
-  });
+const std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); });
+}
 
-  if (argc == 1) {
-    fmt::print("{}", app.help());
-    return 0;
+// Edits (insert, delete, replace one letter) that turn a into b; Levenshtein's distance.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+    }
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  return row[b.size()];
+}
+
+const CLI::App* find_command(const CLI::App& app, std::string_view name) {
+  for (const CLI::App* command : commands_of(app)) {
+    if (command->get_name() == name) return command;
   }
+  return nullptr;
+}
+
+Status unknown_command(const CLI::App& app, std::string_view name) {
+  std::string best;
+  size_t least = 3;
+  for (const CLI::App* command : commands_of(app)) {
+    const size_t distance = edit_distance(name, command->get_name());
+    if (distance < least) {
+      least = distance;
+      best = command->get_name();
+    }
+  }
+  return usage_error("no command {:?}{}; `bantam help` lists them", name,
+                     best.empty() ? "" : fmt::format(", did you mean {:?}?", best));
+}
+
+Status help(const CLI::App& app, const std::string& main_help, const std::string& topic) {
+  if (topic.empty()) {
+    fmt::print("{}", main_help);
+    return {};
+  }
+  const CLI::App* command = find_command(app, topic);
+  if (command == nullptr) return unknown_command(app, topic);
+  fmt::print("{}", command->help("bantam"));
+  return {};
+}
+
+// The parser's complaint, and where to read more.
+std::string complaint(const CLI::App* app, const CLI::Error& error) {
+  const auto chosen = app->get_subcommands();
+  return fmt::format("bantam: {}\n`bantam {}--help` tells more\n", error.what(),
+                     chosen.empty() ? "" : chosen[0]->get_name() + " ");
+}
+
+void install_signal_handlers() {
   std::signal(SIGINT, on_interrupt);
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is a failed write, not a silent death
-  const Status status = dispatch.work ? dispatch.work() : Status();
-  std::fflush(stdout);
+  std::signal(SIGTERM, on_interrupt);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away and a full quota are failed writes, not silent deaths
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
+int report(const Status& status) {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    if (errno != EPIPE) fmt::print(stderr, "bantam: cannot write to stdout: {}\n", std::strerror(errno));
+    return errno == ENOSPC || errno == EFBIG ? 4 : 1;
+  }
   if (status.ok()) return 0;
   if (!status.message().empty()) fmt::print(stderr, "bantam: {}\n", status.message());
   return exit_code(status.code());
 }
 
+int run(int argc, char** argv) {
+  CLI::App app(kDescription, "bantam");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("--version", fmt::format("bantam {} ({})", kVersion, kCommit), "print the version");
+  app.require_subcommand(1);
+  app.failure_message(complaint);
+  Dispatch dispatch;
+  for (auto* add : {add_chat, add_run, add_complete, add_tokenize, add_detokenize, add_render, add_forward, add_score,
+                    add_show, add_plan, add_convert, add_quantize, add_synth, add_bench, add_completion, add_version}) {
+    add(app, dispatch);
+  }
+  auto* help_command = app.add_subcommand("help", "help for a command");
+  std::string topic;
+  help_command->add_option("COMMAND", topic, "which command; none: the list of them");
+  app.footer(kFooter);  // after the commands, which would inherit it
+  const std::string main_help = app.help();
+  help_command->callback([&] { dispatch.work = [&] { return help(app, main_help, topic); }; });
+
+  if (argc == 1) {
+    fmt::print("{}", main_help);
+    return report({});
+  }
+  if (argv[1][0] != '-' && find_command(app, argv[1]) == nullptr) return report(unknown_command(app, argv[1]));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? report({}) : 2;
+  }
+  install_signal_handlers();
+  return report(dispatch.work ? dispatch.work() : Status());
+}
+
 }  // namespace
 
 std::atomic<bool>& interrupted() { return g_interrupted; }
+bool take_interrupt() {
+  g_presses = 0;
+  return g_interrupted.exchange(false);
+}
+void set_interrupt_limit(int presses) { g_limit = presses; }
 Status interrupted_status() { return make_error(ErrorCode::kCancelled, "interrupted"); }
 
 }  // namespace bantam::cli
@@ -105,6 +177,9 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     std::fputs("bantam: not enough memory\n", stderr);
     return 4;
+  } catch (const std::system_error& error) {  // what fmt throws when stdout cannot be written
+    if (error.code().value() != EPIPE) std::fprintf(stderr, "bantam: %s\n", error.what());
+    return error.code().value() == ENOSPC ? 4 : 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bantam: %s\n", error.what());
     return 1;

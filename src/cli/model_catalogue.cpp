@@ -1,8 +1,6 @@
 // See model_catalogue.h.
 #include "cli/model_catalogue.h"
 
-#include <filesystem>
-
 #include "base/mmap.h"
 #include "cli/terminal.h"
 #include "engine/model_files.h"
@@ -25,13 +23,7 @@ Result<ModelSource> find_model(const std::string& model) {
 }
 
 std::string model_name(const std::string& model) {
-  if (model.empty()) return "bantam-nano (house model)";
-  std::filesystem::path path(model);
-  if (path.filename().empty() || path.filename() == "." || path.filename() == "..") {
-    std::error_code ignored;
-    path = std::filesystem::canonical(path, ignored);
-  }
-  return path.extension() == ".gguf" ? path.stem().string() : path.filename().string();
+  return engine::model_name(model) + (model.empty() ? " (house model)" : "");
 }
 
 Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::Weights weights) {

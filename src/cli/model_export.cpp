@@ -1,9 +1,15 @@
 // See model_export.h.
 #include "cli/model_export.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
+#include "base/mmap.h"
+#include "cli/terminal.h"
 #include "formats/safetensors_writer.h"
 #include "quant/format.h"
 #include "tensor/bf16.h"
@@ -69,6 +75,45 @@ DType tensor_type(const TypeChoice& choice, const model::TensorSpec& spec, const
   const bool v_or_down = spec.role == model::Role::kV || spec.role == model::Role::kDown;
   if (choice.k_mix && v_or_down && more_bits(spec.layer, config.num_hidden_layers)) wanted = DType::kQ6_K;
   return fitting_type(wanted, spec.shape.last());
+}
+
+Status check_disk(const std::string& path, int64_t bytes) {
+  std::error_code error;
+  const auto parent = std::filesystem::absolute(path, error).parent_path();
+  const auto space = std::filesystem::space(parent, error);
+  if (error || space.available >= static_cast<uint64_t>(bytes)) return {};  // the write itself will tell
+  return no_space("not enough space in {}: {} are needed, {} are free", parent.string(), human_bytes(bytes),
+                  human_bytes(static_cast<int64_t>(space.available)));
+}
+
+Result<OutputFolder> OutputFolder::create(const std::string& out) {
+  OutputFolder folder;
+  folder.path_ = out;
+  while (folder.path_.size() > 1 && folder.path_.ends_with('/')) folder.path_.pop_back();
+  if (is_directory(folder.path_)) return folder;
+  folder.final_ = folder.path_;
+  folder.path_ += fmt::format(".part-{}", ::getpid());
+  std::error_code error;
+  std::filesystem::create_directories(folder.path_, error);
+  if (error) return failed("cannot make the folder {}: {}", out, error.message());
+  return folder;
+}
+
+OutputFolder::OutputFolder(OutputFolder&& other) noexcept
+    : path_(std::exchange(other.path_, {})), final_(std::exchange(other.final_, {})) {}
+
+OutputFolder::~OutputFolder() {
+  std::error_code ignored;
+  if (!final_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+Status OutputFolder::commit() {
+  if (final_.empty()) return {};
+  std::error_code error;
+  std::filesystem::rename(path_, final_, error);
+  if (error) return failed("cannot rename {} to {}: {}", path_, final_, error.message());
+  path_ = std::exchange(final_, {});
+  return {};
 }
 
 bool is_gguf_path(const std::string& path) { return path.ends_with(".gguf"); }

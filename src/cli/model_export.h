@@ -36,6 +36,25 @@ DType tensor_type(const TypeChoice& choice, const model::TensorSpec& spec, const
 // True when OUT names a GGUF file.
 bool is_gguf_path(const std::string& path);
 
+// kNoSpace, with the numbers, when the file system of `path` has fewer than `bytes` free.
+Status check_disk(const std::string& path, int64_t bytes);
+
+// The folder a model is written to. A new one takes shape beside OUT and gets its name in commit(), so nothing
+// half-written is ever found there; into one that exists, files go one by one, config.json last.
+class OutputFolder {
+ public:
+  static Result<OutputFolder> create(const std::string& out);
+  OutputFolder(OutputFolder&& other) noexcept;
+  OutputFolder& operator=(OutputFolder&&) = delete;
+  ~OutputFolder();
+  const std::string& path() const { return path_; }  // where to write
+  Status commit();
+
+ private:
+  OutputFolder() = default;
+  std::string path_, final_;  // final_: the name to take, "" when path_ is it already
+};
+
 // Opens the output: a GGUF file or a folder of safetensors, with the plan's tensors named as that format does.
 Result<std::unique_ptr<formats::TensorWriter>> create_output(const std::string& path,
                                                              const std::vector<model::TensorSpec>& specs,

@@ -2,17 +2,67 @@
 #include "cli/options.h"
 
 #include <charconv>
+#include <cmath>
 #include <random>
 
+#include "text/chat_template.h"
+
 namespace bantam::cli {
+namespace {
+
+constexpr const char* kSampling = "Sampling (defaults come from the model)";
+constexpr const char* kComputing = "Computing";
+constexpr const char* kOutput = "Output";
+
+template <class T>
+bool reads_as(const std::string& text, T* out) {
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, *out);
+  return error == std::errc() && at == end;
+}
+
+Status parse_bias(const std::string& text, std::pair<int32_t, float>* out) {
+  const size_t colon = text.find(':');
+  if (colon != std::string::npos && reads_as(text.substr(0, colon), &out->first) &&
+      reads_as(text.substr(colon + 1), &out->second) && !std::isnan(out->second)) {
+    return {};
+  }
+  return usage_error("--logit-bias: expected ID:BIAS such as 151645:-5, got {:?}", text);
+}
+
+}  // namespace
+
+CLI::Validator integer_in(int64_t low, int64_t high) {
+  return {[low, high](std::string& text) {
+            int64_t value = 0;
+            if (reads_as(text, &value) && value >= low && value <= high) return std::string();
+            return fmt::format("expected a whole number from {} to {}, got {}", low, high, text);
+          },
+          ""};
+}
+
+CLI::Validator number_in(double low, double high) {
+  return {[low, high](std::string& text) {
+            double value = 0;
+            if (reads_as(text, &value) && value >= low && value <= high) return std::string();  // NaN is in no range
+            return fmt::format("expected a number from {} to {}, got {}", low, high, text);
+          },
+          ""};
+}
+
+CLI::Option* add_list_option(CLI::App& command, const std::string& name, std::vector<std::string>* out,
+                             const std::string& help) {
+  return command.add_option(name, *out, help)->allow_extra_args(false);
+}
 
 void add_output_options(CLI::App& command, OutputOptions* out, bool with_json) {
-  if (with_json) command.add_flag("--json", out->json, "one JSON document on stdout, nothing else");
-  command.add_flag("--quiet,-q", out->quiet, "no progress, no notes");
-  command.add_flag("--no-color", out->no_color, "no colours (also: the NO_COLOR variable)");
+  if (with_json) command.add_flag("--json", out->json, "one JSON document on stdout, nothing else")->group(kOutput);
+  command.add_flag("--quiet,-q", out->quiet, "no progress, no notes; warnings stay")->group(kOutput);
+  command.add_flag("--no-color", out->no_color, "no colours (also: the NO_COLOR variable)")->group(kOutput);
   command.add_option("--log-level", out->log_level, "what to tell on stderr")
       ->check(CLI::IsMember({"error", "warning", "info", "debug"}))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kOutput);
 }
 
 void add_model_argument(CLI::App& command, ComputeOptions* out) {
@@ -20,21 +70,38 @@ void add_model_argument(CLI::App& command, ComputeOptions* out) {
                      "a folder in Hugging Face layout or a .gguf file; none: bantam-nano, the small house model");
 }
 
+void add_template_option(CLI::App& command, std::string* out) {
+  command.add_option("--template", *out, "instead of the model's own: " + text::template_names())->option_text("NAME");
+}
+
+void add_model_words(CLI::App& command, ModelWords* out, const std::string& last, const std::string& help) {
+  out->first_given = command.add_option("MODEL", out->first, "a folder or a .gguf file; none: the house model");
+  out->second_given = command.add_option(last, out->second, help);
+}
+
 void add_compute_options(CLI::App& command, ComputeOptions* out) {
-  command.add_option("--threads,-t", out->threads, "threads; default: all cores")->check(CLI::Range(1, 1024));
-  command.add_option("--numerics", out->numerics,
-                     "fast: int8 activations for quantised weights; exact: everything in fp32")
+  command.add_option("--threads,-t", out->threads, "threads; default: all cores")
+      ->check(integer_in(1, 1024))
+      ->group(kComputing);
+  command
+      .add_option("--numerics", out->numerics, "fast: int8 activations for quantised weights; exact: everything in fp32")
       ->check(CLI::IsMember({"fast", "exact"}))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kComputing);
   command.add_option("--kv", out->kv, "type of the stored keys and values")
       ->check(CLI::IsMember({"f16", "f32"}))
-      ->capture_default_str();
-  command.add_option("--ctx,-c", out->ctx,
-                     "context in tokens; default: the model's own or what fits in free memory, whichever is less")
-      ->check(CLI::Range(int64_t{16}, int64_t{1} << 24));
-  command.add_option("--isa", out->isa, "instruction set to use; default: the best this machine has")
+      ->capture_default_str()
+      ->group(kComputing);
+  command
+      .add_option("--ctx,-c", out->ctx,
+                  "context in tokens; default: the model's own or what fits in free memory, whichever is less")
+      ->check(integer_in(16, int64_t{1} << 24))
+      ->group(kComputing);
+  command
+      .add_option("--isa", out->isa, "instruction set (also: the BANTAM_ISA variable); default: the best here")
       ->envname("BANTAM_ISA")
-      ->check(CLI::IsMember({"generic", "avx2", "avx512"}));
+      ->check(CLI::IsMember({"generic", "avx2", "avx512"}))
+      ->group(kComputing);
 }
 
 EngineOptions engine_options(const ComputeOptions& options) {
@@ -48,40 +115,36 @@ EngineOptions engine_options(const ComputeOptions& options) {
 }
 
 void add_sampling_options(CLI::App& command, SamplingFlags* out) {
-  auto* group = command.add_option_group("sampling", "how the next token is chosen; defaults come from the model");
-  group->add_option("--temperature", out->temperature, "0: always the most likely token")->check(CLI::Range(0.0, 100.0));
-  group->add_option("--top-k", out->top_k, "only the K most likely tokens; 0: off")->check(CLI::Range(0, 1 << 20));
-  group->add_option("--top-p", out->top_p, "the smallest set of tokens with this probability")
-      ->check(CLI::Range(0.0, 1.0));
-  group->add_option("--min-p", out->min_p, "no tokens below this share of the best one's probability")
-      ->check(CLI::Range(0.0, 1.0));
-  group->add_option("--presence-penalty", out->presence_penalty, "against tokens already generated")
-      ->check(CLI::Range(-100.0, 100.0));
-  group->add_option("--frequency-penalty", out->frequency_penalty, "the same, per occurrence")
-      ->check(CLI::Range(-100.0, 100.0));
-  group->add_option("--repetition-penalty", out->repetition_penalty, "against all tokens in the context; 1: off")
-      ->check(CLI::Range(0.01, 100.0));
-  group->add_option("--logit-bias", out->logit_bias, "ID:BIAS added to that token's logit; repeatable");
-  group->add_option("--stop", out->stop, "stop where this text comes; repeatable");
-  group->add_option("--max-tokens,-n", out->max_tokens, "at most this many new tokens")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
-  group->add_option("--seed", out->seed, "same seed, same answer; default: a random one");
+  command.add_option("--temperature", out->temperature, "0: always the most likely token")
+      ->check(number_in(0, 100))
+      ->group(kSampling);
+  command.add_option("--top-k", out->top_k, "only the N most likely tokens; 0: off")
+      ->check(integer_in(0, 1 << 20))
+      ->group(kSampling);
+  command.add_option("--top-p", out->top_p, "the smallest set of tokens with this probability")
+      ->check(number_in(0, 1))
+      ->group(kSampling);
+  command.add_option("--min-p", out->min_p, "no tokens below this share of the best one's probability")
+      ->check(number_in(0, 1))
+      ->group(kSampling);
+  command.add_option("--presence-penalty", out->presence_penalty, "against tokens already generated")
+      ->check(number_in(-100, 100))
+      ->group(kSampling);
+  command.add_option("--frequency-penalty", out->frequency_penalty, "the same, per occurrence")
+      ->check(number_in(-100, 100))
+      ->group(kSampling);
+  command.add_option("--repetition-penalty", out->repetition_penalty, "against all tokens in the context; 1: off")
+      ->check(number_in(0.01, 100))
+      ->group(kSampling);
+  add_list_option(command, "--logit-bias", &out->logit_bias, "added to that token's logit; repeatable")
+      ->option_text("ID:BIAS")
+      ->group(kSampling);
+  add_list_option(command, "--stop", &out->stop, "stop where this text comes; repeatable")->group(kSampling);
+  command.add_option("--max-tokens,-n", out->max_tokens, "at most this many new tokens")
+      ->check(integer_in(0, int64_t{1} << 30))
+      ->group(kSampling);
+  command.add_option("--seed", out->seed, "same seed, same answer; default: a random one")->group(kSampling);
 }
-
-namespace {
-
-Status parse_bias(const std::string& text, std::pair<int32_t, float>* out) {
-  const size_t colon = text.find(':');
-  const char* end = text.data() + text.size();
-  if (colon != std::string::npos) {
-    const auto id = std::from_chars(text.data(), text.data() + colon, out->first);
-    const auto bias = std::from_chars(text.data() + colon + 1, end, out->second);
-    if (id.ec == std::errc() && id.ptr == text.data() + colon && bias.ec == std::errc() && bias.ptr == end) return {};
-  }
-  return usage_error("--logit-bias: expected ID:BIAS such as 151645:-5, got {:?}", text);
-}
-
-}  // namespace
 
 Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo& info, bool thinking, bool hybrid) {
   SamplingOptions out;
@@ -94,6 +157,7 @@ Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo
     if (info.top_p >= 0) out.top_p = info.top_p;
     if (info.min_p >= 0) out.min_p = info.min_p;
     if (info.top_k >= 0) out.top_k = info.top_k;
+    if (info.repetition_penalty > 0) out.repetition_penalty = info.repetition_penalty;
   }
   out.temperature = flags.temperature.value_or(out.temperature);
   out.top_p = flags.top_p.value_or(out.top_p);
@@ -101,13 +165,13 @@ Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo
   out.top_k = flags.top_k.value_or(out.top_k);
   out.presence_penalty = flags.presence_penalty.value_or(0.0);
   out.frequency_penalty = flags.frequency_penalty.value_or(0.0);
-  out.repetition_penalty = flags.repetition_penalty.value_or(1.0);
+  out.repetition_penalty = flags.repetition_penalty.value_or(out.repetition_penalty);
   out.seed = flags.seed ? *flags.seed : std::random_device{}();
   for (const std::string& text : flags.logit_bias) {
     std::pair<int32_t, float> bias;
     BANTAM_TRY(parse_bias(text, &bias));
     if (bias.first < 0 || bias.first >= info.vocab_rows) {
-      return usage_error("--logit-bias: expected an id below {}, got {}", info.vocab_rows, bias.first);
+      return usage_error("--logit-bias: expected an id from 0 to {}, got {}", info.vocab_rows - 1, bias.first);
     }
     out.logit_bias.push_back(bias);
   }

@@ -18,7 +18,7 @@ struct OutputOptions {
   bool json = false;
   bool quiet = false;
   bool no_color = false;
-  std::string log_level = "warning";
+  std::string log_level = "info";  // error, warning, info, debug
 };
 void add_output_options(CLI::App& command, OutputOptions* out, bool with_json);
 
@@ -32,8 +32,28 @@ struct ComputeOptions {
   std::string isa;
 };
 void add_model_argument(CLI::App& command, ComputeOptions* out);
+CLI::Option* add_template_option(CLI::App& command, std::string* out);
 void add_compute_options(CLI::App& command, ComputeOptions* out);
 EngineOptions engine_options(const ComputeOptions& options);
+
+// "[MODEL] LAST": one word is LAST, two are both.
+struct ModelWords {
+  std::string first, second;
+  CLI::Option* first_given = nullptr;
+  CLI::Option* second_given = nullptr;
+
+  size_t count() const { return first_given->count() + second_given->count(); }
+  std::string model() const { return second_given->count() > 0 ? first : std::string(); }
+  const std::string& last() const { return second_given->count() > 0 ? second : first; }
+};
+void add_model_words(CLI::App& command, ModelWords* out, const std::string& last, const std::string& help);
+
+// Option checks: a whole number, a finite number, from low to high.
+CLI::Validator integer_in(int64_t low, int64_t high);
+CLI::Validator number_in(double low, double high);
+// An option that may be repeated and takes one value each time (a plain vector option would swallow what follows).
+CLI::Option* add_list_option(CLI::App& command, const std::string& name, std::vector<std::string>* out,
+                             const std::string& help);
 
 // Sampling; unset values fall back to the model's own defaults (sampling_for).
 struct SamplingFlags {

@@ -95,6 +95,10 @@ void add_plan(CLI::App& app, Dispatch& dispatch) {
   add_model_argument(*command, &options.compute);
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam plan ./Qwen3-4B-Q4_K_M.gguf\n"
+      "  bantam plan ./Qwen3-4B-Q4_K_M.gguf --ctx 32768 --json");
 }
 
 }  // namespace bantam::cli

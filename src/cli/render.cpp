@@ -59,13 +59,7 @@ Status render(Options& options) {
   BANTAM_TRY_ASSIGN(const text::TemplateKind kind, choose_template(tokenizer, options.template_name, options.output));
   if (lines) return run_jsonl(options.jsonl, [&](const JsonValue& r) { return render_line(tokenizer, kind, r); });
 
-  JsonValue messages = JsonValue::array();
-  const auto add = [&](const char* role, const std::string& content) {
-    messages.items().push_back(
-        JsonValue::object({{"role", JsonValue::string(role)}, {"content", JsonValue::string(content)}}));
-  };
-  if (!options.system.empty()) add("system", options.system);
-  add("user", options.prompt);
+  const JsonValue messages = single_turn(options.system, options.prompt);
   text::RenderOptions render_options{.add_generation_prompt = true, .enable_thinking = std::nullopt};
   if (options.think || options.no_think) render_options.enable_thinking = options.think;
   BANTAM_TRY_ASSIGN(const text::Rendered rendered, text::render(kind, messages, nullptr, render_options));
@@ -93,10 +87,15 @@ void add_render(CLI::App& app, Dispatch& dispatch) {
                             ->expected(0, 1);
   options.prompt_given = command->add_option("-p,--prompt", options.prompt, "a single user message");
   command->add_option("--system", options.system, "a system message before it");
-  command->add_option("--template", options.template_name, "instead of the model's own: " + text::template_names());
+  add_template_option(*command, &options.template_name);
   auto* think = command->add_flag("--think", options.think, "enable_thinking = true");
   command->add_flag("--no-think", options.no_think, "enable_thinking = false")->excludes(think);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam render -p Hello\n"
+      "  bantam render ./Qwen3-4B --jsonl conversations.jsonl\n"
+      "  bantam render -p Hello --template qwen3-instruct-2507 --json");
 }
 
 }  // namespace bantam::cli

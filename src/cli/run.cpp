@@ -1,9 +1,8 @@
 // bantam run: one answer to one prompt, through the model's chat template.
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 
 #include "cli/command.h"
+#include "cli/jsonl.h"
 #include "cli/loaded_model.h"
 #include "cli/terminal.h"
 
@@ -36,25 +35,13 @@ class AnswerPrinter {
     }
     if (thought_) fmt::print(stderr, "\n\n");
     thought_ = false;
-    std::fwrite(delta.text.data(), 1, delta.text.size(), stdout);
-    std::fflush(stdout);
+    write_answer(delta.text);
   }
 
  private:
   bool silent_, show_thinking_, color_;
   bool thought_ = false;
 };
-
-JsonValue messages_of(const Options& options) {
-  JsonValue messages = JsonValue::array();
-  const auto add = [&](const char* role, const std::string& content) {
-    messages.items().push_back(
-        JsonValue::object({{"role", JsonValue::string(role)}, {"content", JsonValue::string(content)}}));
-  };
-  if (!options.system.empty()) add("system", options.system);
-  add("user", options.prompt);
-  return messages;
-}
 
 void print_end(const Options& options, const engine::Generation& g) {
   for (const engine::ToolCall& call : g.tool_calls) {
@@ -74,8 +61,10 @@ void print_end(const Options& options, const engine::Generation& g) {
 
 Status run(Options& options) {
   if (options.prompt_given->count() == 0) {
-    if (stdin_is_tty()) note(options.output, "reading the prompt from the terminal; end it with Ctrl+D");
-    options.prompt.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+    BANTAM_TRY_ASSIGN(options.prompt, read_stdin(options.output, "the prompt"));
+  }
+  if (options.prompt.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return usage_error("run: expected a prompt (-p TEXT, or text on stdin), got an empty one");
   }
   BANTAM_TRY_ASSIGN(LoadedModel model, load_model(options.compute, options.output));
   BANTAM_TRY_ASSIGN(const text::TemplateKind kind,
@@ -86,7 +75,7 @@ Status run(Options& options) {
     warn(options.output, fmt::format("the {} template has no thinking switch", text::template_name(kind)));
   }
   BANTAM_TRY_ASSIGN(const Prompt prompt,
-                    render_prompt(model.tokenizer, kind, messages_of(options), nullptr, thinking));
+                    render_prompt(model.tokenizer, kind, single_turn(options.system, options.prompt), nullptr, thinking));
   engine::GenerateOptions generate_options;
   BANTAM_TRY_ASSIGN(generate_options.sampling, sampling_for(options.sampling, model.engine.info(),
                                                             will_think(kind, thinking), is_hybrid(kind)));
@@ -96,6 +85,7 @@ Status run(Options& options) {
   generate_options.starts_in_thinking = prompt.starts_in_thinking;
   generate_options.cancel = &interrupted();
   BANTAM_TRY_ASSIGN(Session session, model.engine.new_session());
+  detail_settings(options.output, kind, prompt, generate_options.sampling);
   AnswerPrinter printer(options.output);
   ProgressBar bar(options.output, "reading", "tokens");
   BANTAM_TRY_ASSIGN(const engine::Generation answer,
@@ -119,10 +109,16 @@ void add_run(CLI::App& app, Dispatch& dispatch) {
   command->add_option("--system", options.system, "a system message before it");
   auto* think = command->add_flag("--think", options.think, "think before answering (the default of hybrid models)");
   command->add_flag("--no-think", options.no_think, "answer at once")->excludes(think);
-  command->add_option("--template", options.template_name, "instead of the model's own: " + text::template_names());
+  add_template_option(*command, &options.template_name);
   add_sampling_options(*command, &options.sampling);
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam run -p 'What is 12 + 30?'\n"
+      "  bantam run ./Qwen3-4B-Q4_K_M.gguf -p 'Name three rivers.' --no-think --temperature 0\n"
+      "  git diff | bantam run ./Qwen3-4B --system 'Summarise this diff in one sentence.'\n"
+      "  bantam run -p Hello --json --seed 1");
 }
 
 }  // namespace bantam::cli

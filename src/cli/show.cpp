@@ -143,6 +143,7 @@ void add_show(CLI::App& app, Dispatch& dispatch) {
   command->add_option("MODEL", options.model, "a folder or a .gguf file; none: the house model");
   command->add_flag("--tensors", options.tensors, "list every tensor");
   add_output_options(*command, &options.output, true);
+  command->footer("Examples:\n  bantam show\n  bantam show ./Qwen3-4B-Q4_K_M.gguf --tensors");
 }
 
 }  // namespace bantam::cli

@@ -2,7 +2,7 @@
 // depend on the values.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
+#include <optional>
 
 #include "base/mmap.h"
 #include "base/thread_pool.h"
@@ -76,24 +76,18 @@ Status synth(Options& options) {
     types.push_back(tensor_type(choice, spec, config, gguf));
     total += spec.shape.rows() * row_bytes(types.back(), spec.shape.last());
   }
+  BANTAM_TRY(check_disk(options.out, total));
   formats::GgufMetadataBuilder metadata;
+  std::optional<OutputFolder> folder;
   if (gguf) {
     BANTAM_TRY(model::config_to_gguf(config, &metadata));
     metadata.set_string("general.name", options.config + " synthetic");
     metadata.set_string("tokenizer.ggml.model", "no_vocab");
   } else {
-    std::error_code error;
-    std::filesystem::create_directories(options.out, error);
-    if (error) return failed("cannot make the folder {}: {}", options.out, error.message());
+    BANTAM_TRY_ASSIGN(OutputFolder made, OutputFolder::create(options.out));
+    folder.emplace(std::move(made));
   }
-  std::error_code ignored;
-  const auto parent = std::filesystem::absolute(options.out).parent_path();
-  const auto space = std::filesystem::space(parent, ignored);
-  if (!ignored && static_cast<int64_t>(space.available) < total) {
-    return no_space("{}: {} are needed, {} are free", parent.string(), human_bytes(total),
-                    human_bytes(static_cast<int64_t>(space.available)));
-  }
-  BANTAM_TRY_ASSIGN(const auto writer, create_output(options.out, specs, types, metadata));
+  BANTAM_TRY_ASSIGN(const auto writer, create_output(gguf ? options.out : folder->path(), specs, types, metadata));
   ThreadPool pool(cpu_features().cores);
   std::vector<std::byte> buffer(static_cast<size_t>(kChunkBytes));
   ProgressBar bar(options.output, "writing", "bytes");
@@ -107,9 +101,11 @@ Status synth(Options& options) {
     bar.update(done, total);
   }
   BANTAM_TRY(writer->finish());
-  if (!gguf) {
+  if (folder) {
     const char* torch = choice.base == DType::kF32 ? "float32" : choice.base == DType::kF16 ? "float16" : "bfloat16";
-    BANTAM_TRY(formats::write_whole_file(options.out + "/config.json", to_pretty_json(model::config_to_json(config, torch)) + "\n"));
+    const std::string text = to_pretty_json(model::config_to_json(config, torch)) + "\n";
+    BANTAM_TRY(formats::write_whole_file(folder->path() + "/config.json", text));
+    BANTAM_TRY(folder->commit());
   }
   bar.clear();
   note(options.output, fmt::format("{}: {} tensors, {} of random weights", options.out, specs.size(), human_bytes(total)));
@@ -127,10 +123,14 @@ void add_synth(CLI::App& app, Dispatch& dispatch) {
   command->add_option("OUT", options.out, "NAME.gguf, or a folder for safetensors (f32, f16, bf16)")->required();
   command->add_option("--type", options.type, "type of the matrices: " + type_names())->capture_default_str();
   command->add_flag("--pure", options.pure, "one type for all matrices (block types otherwise give the head q6_k)");
-  command->add_option("--layers", options.layers, "only so many layers")->check(CLI::Range(1, 1000));
+  command->add_option("--layers", options.layers, "only so many layers")->check(integer_in(1, 1000));
   command->add_option("--seed", options.seed, "of the random weights")->capture_default_str();
   command->add_flag("--force", options.force, "replace OUT");
   add_output_options(*command, &options.output, false);
+  command->footer(
+      "Examples:\n"
+      "  bantam synth qwen3-4b qwen3-4b-q4_0.gguf --type q4_0\n"
+      "  bantam synth qwen3-0.6b ./synthetic-0.6b --type bf16 --layers 2");
 }
 
 }  // namespace bantam::cli

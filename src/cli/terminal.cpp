@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cli/command.h"
+
 namespace bantam::cli {
 
 bool stdout_is_tty() { return ::isatty(STDOUT_FILENO) != 0; }
@@ -48,7 +50,17 @@ std::string with_commas(int64_t value) {
 }
 
 void note(const OutputOptions& options, std::string_view text) {
-  if (!options.quiet) fmt::print(stderr, "{}\n", text);
+  if (!options.quiet && (options.log_level == "info" || options.log_level == "debug")) {
+    fmt::print(stderr, "{}\n", text);
+  }
+}
+
+void detail(const OutputOptions& options, std::string_view text) {
+  if (options.log_level == "debug") fmt::print(stderr, "debug: {}\n", text);
+}
+
+void write_answer(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) interrupted() = true;
 }
 
 void warn(const OutputOptions& options, std::string_view text) {
@@ -58,7 +70,7 @@ void warn(const OutputOptions& options, std::string_view text) {
 }
 
 ProgressBar::ProgressBar(const OutputOptions& options, std::string label, std::string unit)
-    : enabled_(stderr_is_tty() && !options.quiet && use_color(options, true)),
+    : enabled_(stderr_is_tty() && !options.quiet && options.log_level != "error" && use_color(options, true)),
       label_(std::move(label)),
       unit_(std::move(unit)) {}
 

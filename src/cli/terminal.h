@@ -22,9 +22,13 @@ std::string human_bytes(int64_t bytes);
 // 1234567 -> "1,234,567".
 std::string with_commas(int64_t value);
 
-// "note: ..." on stderr unless quiet; "warning: ..." unless --log-level error.
+// On stderr: a note at --log-level info and debug unless quiet, a warning at all levels but error, a detail at debug.
 void note(const OutputOptions& options, std::string_view text);
 void warn(const OutputOptions& options, std::string_view text);
+void detail(const OutputOptions& options, std::string_view text);
+
+// Answer text, at once. When the reader is gone it raises the interrupt, so that nobody generates for nobody.
+void write_answer(std::string_view text);
 
 // A one-line bar on stderr, drawn only on a TTY, not before 300 ms have passed, at most ten times a second; erased
 // when done or destroyed.

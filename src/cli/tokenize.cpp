@@ -1,7 +1,6 @@
 // bantam tokenize, detokenize: text to ids and back. Need only the tokenizer files of MODEL.
 #include <cstdio>
-#include <iterator>
-#include <iostream>
+#include <optional>
 
 #include "base/json.h"
 #include "base/mmap.h"
@@ -15,35 +14,26 @@ namespace bantam::cli {
 namespace {
 
 struct TokenizeOptions {
-  std::vector<std::string> words;  // [MODEL] TEXT
+  ModelWords words;  // [MODEL] TEXT
   std::string jsonl;
   CLI::Option* jsonl_given = nullptr;
   bool special = false;
   OutputOptions output;
 };
 
-std::string read_stdin() {
-  return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
-}
+bool names_a_model(const std::string& word) { return is_directory(word) || (word.ends_with(".gguf") && file_exists(word)); }
 
-bool names_a_model(const std::string& word) { return is_directory(word) || file_exists(word); }
-
-// [MODEL] [TEXT]: one word is a model when it exists on disk and text comes from elsewhere, else the text.
-void split_words(const std::vector<std::string>& words, bool text_elsewhere, std::string* model, std::string* text,
-                 bool* has_text) {
-  *has_text = false;
-  if (words.size() >= 2) {
-    *model = words[0];
-    *text = words[1];
-    *has_text = true;
-  } else if (words.size() == 1) {
-    if (text_elsewhere || (names_a_model(words[0]) && !stdin_is_tty())) {
-      *model = words[0];
-    } else {
-      *text = words[0];
-      *has_text = true;
-    }
-  }
+// [MODEL] [TEXT]: a single word is the model when the text comes from elsewhere or a folder or .gguf file of that name
+// is there; else it is the text.
+struct Words {
+  std::string model;
+  std::optional<std::string> text;
+};
+Words split_words(const ModelWords& words, bool text_elsewhere) {
+  if (words.count() == 2) return {words.first, words.second};
+  if (words.count() == 0) return {};
+  if (text_elsewhere || names_a_model(words.first)) return {words.first, std::nullopt};
+  return {"", words.first};
 }
 
 // A token's bytes for people: control characters and broken UTF-8 escaped.
@@ -75,13 +65,18 @@ Result<std::string> tokenize_line(const text::Tokenizer& tokenizer, const JsonVa
 
 Status tokenize(TokenizeOptions& options) {
   const bool lines = options.jsonl_given->count() > 0;
-  std::string model, text;
-  bool has_text = false;
-  split_words(options.words, lines, &model, &text, &has_text);
+  auto [model, given] = split_words(options.words, lines);
   if (lines) settle_jsonl_arguments(&model, &options.jsonl);
-  BANTAM_TRY_ASSIGN(const text::Tokenizer tokenizer, open_tokenizer(model));
+  auto opened = open_tokenizer(model);
+  if (!opened.ok() && given && !names_a_model(model)) {
+    return std::move(opened).status().with_context("tokenize takes [MODEL] TEXT (a text of several words needs quotes)");
+  }
+  BANTAM_TRY_ASSIGN(const text::Tokenizer tokenizer, std::move(opened));
   if (lines) return run_jsonl(options.jsonl, [&](const JsonValue& r) { return tokenize_line(tokenizer, r); });
-  if (!has_text) text = read_stdin();
+  if (!given) {
+    BANTAM_TRY_ASSIGN(given, read_stdin(options.output, "the text"));
+  }
+  const std::string& text = *given;
   const std::vector<int32_t> ids = tokenizer.encode(text, options.special);
   if (options.output.json) {
     std::string pieces;
@@ -108,7 +103,7 @@ struct DetokenizeOptions {
   OutputOptions output;
 };
 
-Status check_ids(const text::Tokenizer& tokenizer, std::span<const int32_t> ids) {
+Status check_have_text(const text::Tokenizer& tokenizer, std::span<const int32_t> ids) {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (!tokenizer.has_text(ids[i])) {
       return bad_input("ids[{}]: expected an id that has text (below {}), got {}", i, tokenizer.size(), ids[i]);
@@ -119,7 +114,7 @@ Status check_ids(const text::Tokenizer& tokenizer, std::span<const int32_t> ids)
 
 Result<std::string> detokenize_line(const text::Tokenizer& tokenizer, const JsonValue& request) {
   BANTAM_TRY_ASSIGN(const std::vector<int32_t> ids, ids_field(request, "ids"));
-  BANTAM_TRY(check_ids(tokenizer, ids));
+  BANTAM_TRY(check_have_text(tokenizer, ids));
   std::string reply = "{\"text\":";
   append_json_string(&reply, tokenizer.decode(ids));
   return reply + "}";
@@ -153,8 +148,11 @@ Status detokenize(DetokenizeOptions& options) {
   BANTAM_TRY_ASSIGN(const text::Tokenizer tokenizer, open_tokenizer(model));
   if (lines) return run_jsonl(options.jsonl, [&](const JsonValue& r) { return detokenize_line(tokenizer, r); });
   std::vector<int32_t> ids;
-  BANTAM_TRY(parse_ids(words.empty() ? read_stdin() : words, &ids));
-  BANTAM_TRY(check_ids(tokenizer, ids));
+  if (words.empty()) {
+    BANTAM_TRY_ASSIGN(words, read_stdin(options.output, "the ids"));
+  }
+  BANTAM_TRY(parse_ids(words, &ids));
+  BANTAM_TRY(check_have_text(tokenizer, ids));
   if (options.output.json) {
     std::string text;
     append_json_string(&text, tokenizer.decode(ids));
@@ -170,21 +168,30 @@ Status detokenize(DetokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("tokenize", "text to token ids; a picture of the split on a terminal");
   auto& options = declare<TokenizeOptions>(*command, dispatch, tokenize);
-  command->add_option("MODEL_TEXT", options.words, "[MODEL] TEXT; without TEXT, stdin is read")->expected(0, 2);
+  add_model_words(*command, &options.words, "TEXT", "the text; without it stdin is read");
   options.jsonl_given =
       command->add_option("--jsonl", options.jsonl, "lines {\"text\": s, \"special\": bool} from FILE or stdin")
           ->expected(0, 1);
   command->add_flag("--special", options.special, "recognise added tokens such as <|im_end|> in the text");
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam tokenize 'How many tokens is this?'\n"
+      "  bantam tokenize ./Qwen3-4B 'a text' --json\n"
+      "  bantam tokenize ./Qwen3-4B --jsonl texts.jsonl > ids.jsonl");
 }
 
 void add_detokenize(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("detokenize", "token ids to text");
   auto& options = declare<DetokenizeOptions>(*command, dispatch, detokenize);
-  command->add_option("MODEL_IDS", options.words, "[MODEL] ID...; without ids, stdin is read")->expected(0, -1);
+  command->add_option("MODEL_IDS", options.words, "[MODEL] ID...; without ids, stdin is read");
   options.jsonl_given =
       command->add_option("--jsonl", options.jsonl, "lines {\"ids\": [...]} from FILE or stdin")->expected(0, 1);
   add_output_options(*command, &options.output, true);
+  command->footer(
+      "Examples:\n"
+      "  bantam detokenize 2455 485\n"
+      "  echo '{\"ids\": [2455, 485]}' | bantam detokenize ./Qwen3-4B --jsonl");
 }
 
 }  // namespace bantam::cli

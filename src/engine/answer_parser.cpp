@@ -43,7 +43,7 @@ std::string raw_arguments(std::string_view call) {
       const bool ends_value = c == ',' ? depth == 1 : depth == 0;
       if (value_begin != std::string_view::npos && ends_value) {
         std::string_view value = call.substr(value_begin, i - value_begin);
-        while (!value.empty() && (value.back() == ' ' || value.back() == '\n')) value.remove_suffix(1);
+        while (!value.empty() && std::string_view(" \n\t\r").find(value.back()) != std::string_view::npos) value.remove_suffix(1);
         return std::string(value);
       }
     } else if (c == ':' && depth == 1 && last_string == "arguments" && value_begin == std::string_view::npos) {
@@ -70,6 +70,8 @@ AnswerDelta AnswerParser::emit(AnswerDelta::Kind kind, std::string text) {
     if (first == std::string::npos) return {};
     text.erase(0, first);
     at_start_ = false;
+    if (after_call_ && !content_.empty()) text.insert(0, "\n");  // keeps the words before and after a call apart
+    after_call_ = false;
   }
   // Hold trailing newlines back until more text shows that they are not framing.
   text.insert(0, held_);
@@ -123,7 +125,7 @@ AnswerDelta AnswerParser::push(int32_t id) {
 AnswerDelta AnswerParser::close_tool_call() {
   call_text_ += decoder_.finish();
   state_ = State::kContent;
-  at_start_ = true;
+  at_start_ = after_call_ = true;
   const auto call = parse_json(call_text_, "tool call");
   const JsonValue* name = call.ok() ? call->find("name") : nullptr;
   if (name != nullptr && name->is_string()) {
@@ -138,6 +140,7 @@ AnswerDelta AnswerParser::finish() {
   const std::string rest = decoder_.finish();
   if (state_ == State::kToolCall) {
     state_ = State::kContent;
+    at_start_ = after_call_ = true;
     return emit(AnswerDelta::Kind::kContent, "<tool_call>" + call_text_ + rest);
   }
   AnswerDelta last = emit(

@@ -2,8 +2,6 @@
 #include "bantam/engine.h"
 
 #include <algorithm>
-#include <cstring>
-#include <filesystem>
 
 #include "base/clock.h"
 #include "base/cpu_features.h"
@@ -25,6 +23,12 @@ Status check_options(const EngineOptions& o) {
   return {};
 }
 
+// Pages of the pool that all sessions share; forks copy the page they write, so a few are spare.
+int64_t pool_pages(const EngineOptions& options, int64_t context) {
+  constexpr int64_t kSparePages = 4;
+  return (std::max(options.pool_tok, context) + kernels::kPageTok - 1) / kernels::kPageTok + kSparePages;
+}
+
 std::string human_gb(int64_t bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9); }
 
 // The context to open with: as asked, or the model's own cut to what fits. Refuses before anything is allocated.
@@ -42,21 +46,20 @@ Status choose_context(const model::Binding& binding, const EngineOptions& option
     if (fits >= std::min<int64_t>(own, 256)) return {};
     info->context_tok = std::min<int64_t>(own, 256);
   }
+  if (info->context_tok > model::max_context(config)) {
+    return usage_error("context: this model takes at most {} tokens, got {}", model::max_context(config),
+                       info->context_tok);
+  }
   limits.max_pos = info->context_tok;
   const model::Plan plan = model::make_plan(binding, kv_dtype(options.kv), limits, threads);
-  if (plan.total_bytes > available) {
+  const int64_t pool_tok = pool_pages(options, info->context_tok) * kernels::kPageTok;
+  const int64_t pool_bytes = model::kv_bytes(config, kv_dtype(options.kv), pool_tok);
+  if (plan.weights_bytes + plan.workspace_bytes + pool_bytes > available) {
     return no_space("not enough memory: {} for weights, {} for {} tokens of context, {} for work; {} are free",
-                    human_gb(plan.weights_bytes), human_gb(plan.kv_bytes), info->context_tok,
+                    human_gb(plan.weights_bytes), human_gb(pool_bytes), std::max(options.pool_tok, info->context_tok),
                     human_gb(plan.workspace_bytes), human_gb(available));
   }
   return {};
-}
-
-std::string model_name(const ModelSource& source, const model::Config& config) {
-  if (source.path.empty()) return "bantam-nano";
-  const std::filesystem::path path(source.path);
-  const std::string name = path.extension() == ".gguf" ? path.stem().string() : path.filename().string();
-  return name.empty() || name == "." ? std::string(model::family_name(config.family)) : name;
 }
 
 }  // namespace
@@ -87,11 +90,9 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
   BANTAM_TRY_ASSIGN(impl->workspace_,
                     model::Workspace::create(binding.config, limits, *table, *impl->pool_, numerics));
   const kernels::KvLayout layout = model::kv_layout(binding.config, kv_dtype(options.kv));
-  const int64_t pool_tok = std::max(options.pool_tok, info.context_tok);
-  constexpr int64_t kSparePages = 4;  // forks copy the page they write
-  BANTAM_TRY_ASSIGN(impl->kv_, engine::KvPool::create(layout, (pool_tok + kernels::kPageTok - 1) / kernels::kPageTok + kSparePages));
+  BANTAM_TRY_ASSIGN(impl->kv_, engine::KvPool::create(layout, pool_pages(options, info.context_tok)));
 
-  info.name = model_name(source, binding.config);
+  info.name = engine::model_name(source.path);
   info.family = model::family_name(binding.config.family);
   info.weight_type = name(binding.main_dtype());
   info.vocab_rows = binding.config.vocab_size;
@@ -106,6 +107,7 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
   info.temperature = defaults.temperature.value_or(-1);
   info.top_p = defaults.top_p.value_or(-1);
   info.min_p = defaults.min_p.value_or(-1);
+  info.repetition_penalty = defaults.repetition_penalty.value_or(-1);
   info.top_k = defaults.top_k.value_or(-1);
 
   const auto chunk = static_cast<size_t>(options.chunk_tok);

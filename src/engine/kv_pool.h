@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kernels/kv_layout.h"
+#include "ops/ops.h"
 #include "tensor/storage.h"
 
 namespace bantam::engine {

@@ -5,8 +5,8 @@
 
 namespace bantam::engine {
 
-// Bytes that can be used without pushing others out: MemAvailable of /proc/meminfo or what the control group still
-// allows, whichever is less, minus a tenth as a margin. A large number where neither can be read.
+// Bytes that can be used without pushing others out: MemAvailable of /proc/meminfo or what the process's control groups
+// still allow, whichever is less, minus a tenth as a margin. A large number where neither can be read.
 int64_t available_memory_bytes();
 
 }  // namespace bantam::engine

@@ -2,6 +2,7 @@
 #include "engine/model_files.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "text/tokenizer_loader.h"
 
@@ -55,6 +56,16 @@ Status read_number(const JsonValue& config, std::string_view key, std::optional<
 }
 
 }  // namespace
+
+std::string model_name(const std::string& path) {
+  if (path.empty()) return "bantam-nano";
+  std::filesystem::path file(path);
+  if (file.filename().empty() || file.filename() == "." || file.filename() == "..") {
+    std::error_code ignored;
+    file = std::filesystem::canonical(file, ignored);
+  }
+  return file.extension() == ".gguf" ? file.stem().string() : file.filename().string();
+}
 
 Result<text::Tokenizer> load_tokenizer(const formats::Checkpoint& checkpoint) {
   if (checkpoint.gguf() != nullptr) {

@@ -13,6 +13,9 @@
 
 namespace bantam::engine {
 
+// What to call the model at `path`: its last part without ".gguf"; "bantam-nano" for the embedded one (path "").
+std::string model_name(const std::string& path);
+
 // From tokenizer.json, vocab.json + merges.txt, or GGUF metadata.
 Result<text::Tokenizer> load_tokenizer(const formats::Checkpoint& checkpoint);
 

@@ -13,17 +13,25 @@ using kernels::kPageTok;
 
 namespace {
 int64_t page_count(int64_t tok) { return (tok + kPageTok - 1) / kPageTok; }
+
+Status pool_full(int64_t needed, int64_t free) {
+  return make_error(ErrorCode::kContextFull, "the pool of keys and values is full: {} pages are needed, {} are free",
+                    needed, free);
+}
 }  // namespace
 
 SessionImpl::~SessionImpl() {
   for (int32_t page : pages_) engine_->kv().release(page);
 }
 
-// Pages to allocate: new ones, and a copy of the page being written when others share it.
-int64_t EngineImpl::pages_needed(const SessionImpl& session, int64_t new_tok) const {
-  const auto size = static_cast<int64_t>(session.tokens_.size());
-  int64_t pages = page_count(size + new_tok) - static_cast<int64_t>(session.pages_.size());
-  if (size % kPageTok != 0 && kv_.references(session.pages_.back()) > 1) ++pages;
+// Pages to allocate when `new_tok` tokens follow the first `kept`: new ones, and a copy of the page being written when
+// others share it.
+int64_t EngineImpl::pages_needed(const SessionImpl& session, int64_t kept, int64_t new_tok) const {
+  int64_t pages = page_count(kept + new_tok) - page_count(kept);
+  if (new_tok > 0 && kept % kPageTok != 0) {
+    const int32_t written = session.pages_[static_cast<size_t>(page_count(kept)) - 1];
+    if (kv_.references(written) > 1) ++pages;
+  }
   return pages;
 }
 
@@ -38,38 +46,50 @@ void EngineImpl::grow(SessionImpl& session, int64_t new_tok) {
   while (static_cast<int64_t>(session.pages_.size()) < page_count(size + new_tok)) session.pages_.push_back(kv_.allocate());
 }
 
+Status EngineImpl::check_tokens(int64_t kept, std::span<const int32_t> tokens) const {
+  const auto n = static_cast<int64_t>(tokens.size());
+  if (kept + n > info_.context_tok) {
+    return make_error(ErrorCode::kContextFull, "the context is full: {} tokens are there, {} more do not fit into {}",
+                      kept, n, info_.context_tok);
+  }
+  for (int32_t id : tokens) {
+    if (id < 0 || id >= info_.vocab_rows) return bad_input("token id {}: expected 0 to {}", id, info_.vocab_rows - 1);
+  }
+  return {};
+}
+
+Status EngineImpl::check_room(const SessionImpl& session, int64_t kept, std::span<const int32_t> tokens) const {
+  BANTAM_TRY(check_tokens(kept, tokens));
+  int64_t free = kv_.free_pages();
+  for (auto i = static_cast<size_t>(page_count(kept)); i < session.pages_.size(); ++i) {
+    if (kv_.references(session.pages_[i]) == 1) ++free;  // truncating gives it back
+  }
+  const int64_t needed = pages_needed(session, kept, static_cast<int64_t>(tokens.size()));
+  return needed <= free ? Status() : pool_full(needed, free);
+}
+
 Status EngineImpl::check(std::span<const Part> parts) const {
   int64_t total = 0, pages = 0, rows = 0;
   for (const Part& part : parts) {
     const auto n = static_cast<int64_t>(part.tokens.size());
     const auto size = static_cast<int64_t>(part.session->tokens_.size());
     if (n == 0) return usage_error("step: expected at least one token per session");
-    if (size + n > info_.context_tok) {
-      return make_error(ErrorCode::kContextFull, "the context is full: {} tokens are there, {} more do not fit into {}",
-                        size, n, info_.context_tok);
-    }
-    for (int32_t id : part.tokens) {
-      if (id < 0 || id >= info_.vocab_rows) {
-        return bad_input("token id {}: expected 0 to {}", id, info_.vocab_rows - 1);
-      }
-    }
+    if (part.session->engine_ != this) return usage_error("step: a session belongs to another engine");
+    BANTAM_TRY(check_tokens(size, part.tokens));
     total += n;
-    pages += pages_needed(*part.session, n);
+    pages += pages_needed(*part.session, size, n);
     rows += part.rows == Rows::kAll ? n : part.rows == Rows::kLast ? 1 : 0;
   }
   if (total > options_.chunk_tok) return usage_error("step: expected at most {} tokens, got {}", options_.chunk_tok, total);
   if (rows > workspace_.limits.max_logit_rows) {
     return usage_error("step: expected at most {} rows of logits, got {}", workspace_.limits.max_logit_rows, rows);
   }
-  if (pages > kv_.free_pages()) {
-    return make_error(ErrorCode::kContextFull, "the pool of keys and values is full: {} pages are needed, {} are free",
-                      pages, kv_.free_pages());
-  }
-  return {};
+  return pages <= kv_.free_pages() ? Status() : pool_full(pages, kv_.free_pages());
 }
 
 Status EngineImpl::run(std::span<const Part> parts, float* logits, model::Saved* saved) {
   BANTAM_TRY(check(parts));
+  if (parts.empty()) return {};
   tokens_.clear();
   positions_.clear();
   page_table_.clear();

@@ -53,6 +53,10 @@ class EngineImpl {
   Status run(std::span<const Part> parts, float* logits = nullptr, model::Saved* saved = nullptr);
   const float* workspace_logits() const { return workspace_.logits.f32(); }
 
+  // Whether a session cut to its first `kept` tokens could take `tokens`: ids are rows of the model, the context and
+  // the pool have room. Changes nothing.
+  Status check_room(const SessionImpl& session, int64_t kept, std::span<const int32_t> tokens) const;
+
   void truncate(SessionImpl& session, int64_t n);
   Status fork(const SessionImpl& from, SessionImpl* to);
 
@@ -71,7 +75,8 @@ class EngineImpl {
  private:
   friend class Engine;
   Status check(std::span<const Part> parts) const;
-  int64_t pages_needed(const SessionImpl& session, int64_t new_tok) const;
+  Status check_tokens(int64_t kept, std::span<const int32_t> tokens) const;
+  int64_t pages_needed(const SessionImpl& session, int64_t kept, int64_t new_tok) const;
   void grow(SessionImpl& session, int64_t new_tok);
 
   ModelInfo info_;

@@ -32,7 +32,8 @@ std::vector<double> adjusted_scores(std::span<const float> logits, const Samplin
   if (options.repetition_penalty != 1.0) {
     std::vector<uint8_t> seen(scores.size(), 0);
     for (int32_t id : context) {
-      if (!in_range(id) || seen[static_cast<size_t>(id)]++ != 0) continue;
+      if (!in_range(id) || seen[static_cast<size_t>(id)] != 0) continue;
+      seen[static_cast<size_t>(id)] = 1;
       double& s = scores[static_cast<size_t>(id)];
       s = s > 0 ? s / options.repetition_penalty : s * options.repetition_penalty;
     }

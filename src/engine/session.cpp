@@ -4,11 +4,17 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/result.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 
 namespace bantam {
+
+namespace {
+constexpr int64_t kFirstChunkTok = 64;
+constexpr double kQuickChunkMs = 400;
+}  // namespace
 
 Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
 Session::Session(Session&&) noexcept = default;
@@ -19,19 +25,22 @@ Status Session::append(std::span<const int32_t> tokens, const PrefillProgress& p
                        const std::atomic<bool>* cancel) {
   EngineImpl& engine = *impl_->engine_;
   const auto total = static_cast<int64_t>(tokens.size());
-  if (size() + total > capacity()) {
-    return make_error(ErrorCode::kContextFull, "the context is full: {} tokens are there, {} more do not fit into {}",
-                      size(), total, capacity());
-  }
+  BANTAM_TRY(engine.check_room(*impl_, size(), tokens));
+  // Somebody who watches or may cancel gets small chunks until the speed is known: a large one can take a minute.
+  // Chunking never changes a bit of the result.
+  const bool watched = progress || cancel != nullptr;
+  int64_t chunk = watched ? std::min(kFirstChunkTok, engine.options().chunk_tok) : engine.options().chunk_tok;
   const auto cancelled = [&] { return cancel != nullptr && cancel->load(std::memory_order_relaxed); };
   for (int64_t done = 0; done < total;) {
     if (cancelled()) return make_error(ErrorCode::kCancelled, "stopped after {} of {} tokens", done, total);
-    const int64_t n = std::min(engine.options().chunk_tok, total - done);
+    const int64_t n = std::min(chunk, total - done);
+    const Stopwatch watch;
     const bool last = done + n == total;
     const EngineImpl::Part part{impl_.get(), tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(n)),
                                 last ? EngineImpl::Rows::kLast : EngineImpl::Rows::kNone};
     BANTAM_TRY(engine.run(std::span(&part, 1)));
     done += n;
+    if (watch.elapsed_ms() < kQuickChunkMs) chunk = std::min(2 * chunk, engine.options().chunk_tok);
     if (last) {
       const float* row = engine.workspace_logits();
       impl_->logits_.assign(row, row + engine.info().vocab_rows);
@@ -48,13 +57,15 @@ Result<int64_t> Session::sync(std::span<const int32_t> tokens, const PrefillProg
                               const std::atomic<bool>* cancel) {
   if (tokens.empty()) return usage_error("sync: expected at least one token");
   if (static_cast<int64_t>(tokens.size()) > capacity()) {
-    return make_error(ErrorCode::kContextFull, "the prompt has {} tokens, the context holds {}", tokens.size(), capacity());
+    return make_error(ErrorCode::kContextFull, "the prompt has {} tokens, the context holds {}", tokens.size(),
+                      capacity());
   }
   const std::vector<int32_t>& have = impl_->tokens_;
   const auto common = std::mismatch(have.begin(), have.end(), tokens.begin(), tokens.end()).first - have.begin();
   int64_t kept = common;
   // The last token is fed again when its logits are gone.
   if (kept == static_cast<int64_t>(tokens.size()) && !(kept == size() && has_logits())) --kept;
+  BANTAM_TRY(impl_->engine_->check_room(*impl_, kept, tokens.subspan(static_cast<size_t>(kept))));
   truncate(kept);
   BANTAM_TRY(append(tokens.subspan(static_cast<size_t>(kept)), progress, cancel));
   return kept;

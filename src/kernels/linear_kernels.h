@@ -4,16 +4,20 @@
 //
 // Bits (docs/numerics.md). Every output element has one order, the same in all tables and for every M. K is walked in
 // blocks of 32 (the last one shorter for float types).
-//   fast, quantised weights. A block's weights are (code - offset) * scale[s] + add[s] with s = k / 16 % 2 for types
-//   with scales per 16 and s = 0 otherwise; activations are q * d with a scale d per block:
-//     h_s   = sum over s of (code - offset) * q          exact, int32, |h_s| < 2^24
-//     t     = float(h_0) * scale_0;  t = fma(float(h_1), scale_1, t)                 (h_1: types with scales per 16)
-//     t     = fma(float(sum of q over s), add_s, t) for s in order                   (types with an additive term)
+//   fast, quantised weights. A block has one scale, or two (types with scales per 16: s = 0 for its first 16 k, then
+//   1); weights are (code - offset) * scale_s + add_s and activations q * d with a scale d per block. For each s in
+//   order:
+//     h     = sum of (code - offset) * q                 exact, int32, |h| < 2^22
+//     t     = fma(kMagic + h, scale_s, -(kMagic * scale_s))
+//     t     = fma(float(sum of q), add_s, t)             (types with an additive term)
 //     total = fma(t, d, total)
+//   The first FMA is h * scale_s rounded once (kMagic + h and kMagic * scale_s are exact) without a conversion: as an
+//   int, kMagic's bits + h are the bits of kMagic + h. Infinite scales become NaN by it.
 //   exact, and float weights in both modes. w = the weight as quant/ decodes it:
 //     block = 0;  block = fma(w[k], x[k], block) for k in order;  total = total + block
 //   Both start with total = 0 and end with: total + bias, then residual + that.
-// scale_s and add_s are exact floats: a product of an f16 and a sub-scale of at most 8 bits has at most 19 bits.
+// scale_s and add_s are exact floats: a product of an f16 and a sub-scale of at most 8 bits has at most 19 bits, and
+// kMagic = 3 * 2^22 adds two.
 // Non-finite weights or activations give non-finite outputs (NaN payloads unspecified), never undefined behaviour.
 #pragma once
 
@@ -24,6 +28,8 @@
 
 namespace bantam::kernels {
 
+inline constexpr float kMagic = 12582912.0f;  // 0x4B400000: the middle of the floats whose unit is 1
+inline constexpr int32_t kMagicBits = 0x4B400000;
 inline constexpr int64_t kBlock = 32;  // k per block of quantised activations and per partial sum of exact products
 
 // 32 activations as int8: x is about q * d. peak = max |x|; d = peak / 127; q = x * (127 / peak), rounded to nearest
@@ -33,30 +39,32 @@ inline constexpr float kMinPeak = 0x1p-118f;
 struct ActBlock {
   int8_t q[kBlock];  // -127 .. 127
   float d;
-  int16_t sum[2];    // sums of q over the first and the second 16
+  int16_t sum[2];  // sums of q over the first and the second 16
 };
 static_assert(sizeof(ActBlock) == 40);
 
 struct LinearJob {
-  PackedMatrix weight;               // [N, K]
-  int64_t m = 0;                     // rows of activations, >= 0
-  const float* x = nullptr;          // exact: [M, K], rows x_stride floats apart
+  PackedMatrix weight;       // [N, K]
+  int64_t m = 0;             // rows of activations, >= 0
+  const float* x = nullptr;  // exact: [M, K], rows x_stride floats apart
   int64_t x_stride = 0;
-  const ActBlock* q = nullptr;       // fast: [M, K / 32], rows q_stride blocks apart
+  const ActBlock* q = nullptr;  // fast: [M, K / 32], rows q_stride blocks apart
   int64_t q_stride = 0;
-  float* out = nullptr;              // [M, N], rows out_stride floats apart
+  float* out = nullptr;  // [M, N], rows out_stride floats apart
   int64_t out_stride = 0;
-  const float* bias = nullptr;       // [N] or null
-  const float* residual = nullptr;   // [M, N], rows residual_stride floats apart, or null; may be `out` itself
+  const float* bias = nullptr;      // [N] or null
+  const float* residual = nullptr;  // [M, N], rows residual_stride floats apart, or null; may be `out` itself
   int64_t residual_stride = 0;
 };
 
 // Tokens of one pass over the weights; larger M takes several.
 inline constexpr int64_t kLinearTokens = 512;
 // Scratch one call needs, 64-byte aligned: an unpacked panel (at most 48 KiB) and running totals of 32 rows.
-inline constexpr int64_t kLinearScratchBytes = 64 * 1024 + kLinearTokens * 32 * 4;
+inline constexpr int64_t kLinearScratchBytes = 48 * 1024 + kLinearTokens * 32 * 4;
 // Blocks between rows of quantised activations: one spare block keeps rows off the same cache sets.
-inline constexpr int64_t act_stride(int64_t cols) { return cols / kBlock + 1; }
+inline constexpr int64_t act_stride(int64_t cols) {
+  return cols / kBlock + 1;
+}
 
 struct LinearKernels {
   // Rows of tiles [tile_begin, tile_end) of out. REQUIRES: tile_begin even (tiles are worked on in pairs).
@@ -64,8 +72,8 @@ struct LinearKernels {
   // Quantises rows [row_begin, row_end) of x [*, K]. REQUIRES: K a multiple of 32.
   using QuantizeFn = void (*)(const float* x, int64_t x_stride, int64_t cols, int64_t row_begin, int64_t row_end,
                               ActBlock* out, int64_t out_stride);
-  RunFn exact = nullptr;             // any packable type
-  RunFn fast = nullptr;              // quantised types only
+  RunFn exact = nullptr;  // any packable type
+  RunFn fast = nullptr;   // quantised types only
   QuantizeFn quantize_rows = nullptr;
 };
 
@@ -76,7 +84,9 @@ inline constexpr int64_t linear_scratch_bytes(int64_t max_tok, int64_t max_k, in
 }
 
 // Whether `fast` differs from `exact` for this type.
-inline constexpr bool has_fast(DType dtype) { return info(dtype).is_quant; }
+inline constexpr bool has_fast(DType dtype) {
+  return info(dtype).is_quant;
+}
 
 void fill_linear_generic(LinearKernels& kernels);
 // REQUIRES: the CPU has AVX2, FMA and F16C.

@@ -74,7 +74,8 @@ double measure_rounds(ThreadPool& pool, double (*loop)(int64_t)) {
 }  // namespace
 
 ProbeKernels probe_kernels_generic() {
-  return {.read = generic_read, .fma = generic_fma, .int8 = generic_int8, .flop_per_round = 16, .int8_op_per_round = 64};
+  return {
+      .read = generic_read, .fma = generic_fma, .int8 = generic_int8, .flop_per_round = 16, .int8_op_per_round = 64};
 }
 
 double measure_read_gbs(ThreadPool& pool, int64_t bytes) {
@@ -88,9 +89,8 @@ double measure_read_gbs(ThreadPool& pool, int64_t bytes) {
   double best = 0;
   for (int tries = 0; tries < kTries; ++tries) {
     const Stopwatch watch;
-    pool.parallel(pool.threads(), [&](int64_t i, int) {
-      sink.store(read(data + i * share, share), std::memory_order_relaxed);
-    });
+    pool.parallel(pool.threads(),
+                  [&](int64_t i, int) { sink.store(read(data + i * share, share), std::memory_order_relaxed); });
     best = std::max(best, static_cast<double>(share * pool.threads()) / (watch.elapsed_ms() * 1e-3));
   }
   return best / 1e9;

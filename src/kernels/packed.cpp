@@ -25,8 +25,12 @@ uint16_t load_u16(const uint8_t* p) {
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-void store_u32(uint8_t* p, uint32_t v) { std::memcpy(p, &v, sizeof v); }
-void store_u16(uint8_t* p, uint16_t v) { std::memcpy(p, &v, sizeof v); }
+void store_u32(uint8_t* p, uint32_t v) {
+  std::memcpy(p, &v, sizeof v);
+}
+void store_u16(uint8_t* p, uint16_t v) {
+  std::memcpy(p, &v, sizeof v);
+}
 
 // 32 codes of one row into the planes of one block.
 void store_codes(const PackedFormat& f, const uint8_t* codes, int row, uint8_t* planes) {
@@ -168,12 +172,18 @@ RowScales row_scales(const PackedFormat& f, const uint8_t* tile, int64_t b, int 
   const uint8_t* sub = header + 64 + (f.scales == ScaleKind::kSub32 ? 16 : 32) * (b % 8) + row;
   const auto low = [d](uint8_t sc) { return d * static_cast<float>(static_cast<int8_t>(sc)); };
   switch (f.scales) {
-    case ScaleKind::kD: return {{d}, {}};
-    case ScaleKind::kDMin: return {{d}, {dmin}};
-    case ScaleKind::kSubMin32: return {{d * static_cast<float>(sub[0])}, {-(dmin * static_cast<float>(sub[16]))}};
-    case ScaleKind::kSub32: return {{low(sub[0])}, {}};
-    case ScaleKind::kSub16: return {{low(sub[0]), low(sub[16])}, {}};
-    default: break;
+    case ScaleKind::kD:
+      return {{d}, {}};
+    case ScaleKind::kDMin:
+      return {{d}, {dmin}};
+    case ScaleKind::kSubMin32:
+      return {{d * static_cast<float>(sub[0])}, {-(dmin * static_cast<float>(sub[16]))}};
+    case ScaleKind::kSub32:
+      return {{low(sub[0])}, {}};
+    case ScaleKind::kSub16:
+      return {{low(sub[0]), low(sub[16])}, {}};
+    default:
+      break;
   }
   return {{d * static_cast<float>(sub[0] & 15), d * static_cast<float>(sub[16] & 15)},
           {-(dmin * static_cast<float>(sub[0] >> 4)), -(dmin * static_cast<float>(sub[16] >> 4))}};
@@ -184,7 +194,9 @@ void row_codes(const PackedFormat& f, const uint8_t* tile, int64_t b, int row, i
   uint8_t codes[32];
   load_codes(f, tile + f.codes_at(b), row, codes);
   for (int k = 0; k < 32; ++k) {
-    const int code = f.iq4 ? quant::kIq4Values[codes[k]] : f.bytes ? static_cast<int8_t>(codes[k]) : codes[k] - f.offset;
+    const int code = f.iq4     ? quant::kIq4Values[codes[k]]
+                     : f.bytes ? static_cast<int8_t>(codes[k])
+                               : codes[k] - f.offset;
     out[k] = static_cast<int16_t>(code);
   }
 }
@@ -220,18 +232,21 @@ void pack_tiles(DType dtype, const void* source, int64_t rows, int64_t cols, int
   const int64_t bytes = tile_bytes(dtype, cols);
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
     const auto pack = info(dtype).is_quant ? pack_quant_tile : pack_float_tile;
-    pack(dtype, static_cast<const uint8_t*>(source), rows, cols, tile,
-         reinterpret_cast<uint8_t*>(out) + tile * bytes);
+    pack(dtype, static_cast<const uint8_t*>(source), rows, cols, tile, reinterpret_cast<uint8_t*>(out) + tile * bytes);
   }
 }
 
 float packed_float(DType dtype, const uint8_t* tile, int64_t row, int64_t k) {
   const uint8_t* p = tile + float_at(dtype, row, k);
   switch (dtype) {
-    case DType::kF16: return f16_to_f32(load_u16(p));
-    case DType::kBF16: return bf16_to_f32(load_u16(p));
-    case DType::kF8E4M3: return f8_e4m3_to_f32(*p);
-    default: return std::bit_cast<float>(load_u32(p));
+    case DType::kF16:
+      return f16_to_f32(load_u16(p));
+    case DType::kBF16:
+      return bf16_to_f32(load_u16(p));
+    case DType::kF8E4M3:
+      return f8_e4m3_to_f32(*p);
+    default:
+      return std::bit_cast<float>(load_u32(p));
   }
 }
 
@@ -253,8 +268,8 @@ float tile_block_weight(const PackedFormat& format, const TileBlock& block, int 
 
 void unpack_row(const PackedMatrix& matrix, int64_t row, float* out) {
   BANTAM_CHECK(row >= 0 && row < matrix.rows);
-  const uint8_t* tile = reinterpret_cast<const uint8_t*>(matrix.data) +
-                        row / kTileRows * tile_bytes(matrix.dtype, matrix.cols);
+  const uint8_t* tile =
+      reinterpret_cast<const uint8_t*>(matrix.data) + row / kTileRows * tile_bytes(matrix.dtype, matrix.cols);
   if (!info(matrix.dtype).is_quant) return unpack_float_row(matrix, tile, row, out);
   const PackedFormat f = packed_format(matrix.dtype);
   const int r = static_cast<int>(row % kTileRows);

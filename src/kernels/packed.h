@@ -15,18 +15,22 @@ namespace bantam::kernels {
 inline constexpr int64_t kTileRows = 16;
 
 struct PackedMatrix {
-  DType dtype = DType::kF32;          // the source's type; decides the tile layout
-  int64_t rows = 0, cols = 0;         // N, K
-  const std::byte* data = nullptr;    // tiles in order, tile_bytes(dtype, K) each, 64-byte aligned
-  const float* f8_scales = nullptr;   // kF8E4M3 only: [ceil(N/128), ceil(K/128)] multipliers (weight_scale_inv), or null
+  DType dtype = DType::kF32;         // the source's type; decides the tile layout
+  int64_t rows = 0, cols = 0;        // N, K
+  const std::byte* data = nullptr;   // tiles in order, tile_bytes(dtype, K) each, 64-byte aligned
+  const float* f8_scales = nullptr;  // kF8E4M3 only: [ceil(N/128), ceil(K/128)] multipliers (weight_scale_inv), or null
 
   bool valid() const { return data != nullptr; }
 };
 
 // Bytes of one 16-row tile of K columns, a multiple of 64. REQUIRES: packable(dtype, cols).
 int64_t tile_bytes(DType dtype, int64_t cols);
-inline int64_t tile_count(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
-inline int64_t packed_bytes(DType dtype, int64_t rows, int64_t cols) { return tile_count(rows) * tile_bytes(dtype, cols); }
+inline int64_t tile_count(int64_t rows) {
+  return (rows + kTileRows - 1) / kTileRows;
+}
+inline int64_t packed_bytes(DType dtype, int64_t rows, int64_t cols) {
+  return tile_count(rows) * tile_bytes(dtype, cols);
+}
 // Whether linear kernels exist for this type at this K (whole blocks; any K for float types).
 bool packable(DType dtype, int64_t cols);
 

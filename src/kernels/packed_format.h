@@ -32,13 +32,13 @@ enum class ScaleKind : uint8_t { kD, kDMin, kSubMin32, kSub32, kSub16, kSubMin16
 
 struct PackedFormat {
   ScaleKind scales = ScaleKind::kD;
-  bool bytes = false;     // the bytes plane, alone
-  bool nibbles = false;   // the nibbles plane
-  int twos = -1;          // shift of the twos plane, -1: none
-  int ones = -1;          // shift of the ones plane, -1: none
-  int offset = 0;         // subtracted from the unsigned code
-  bool iq4 = false;       // nibbles index quant::kIq4Values instead of being the code
-  int bits = 4;           // bits of a code; 8 means signed
+  bool bytes = false;    // the bytes plane, alone
+  bool nibbles = false;  // the nibbles plane
+  int twos = -1;         // shift of the twos plane, -1: none
+  int ones = -1;         // shift of the ones plane, -1: none
+  int offset = 0;        // subtracted from the unsigned code
+  bool iq4 = false;      // nibbles index quant::kIq4Values instead of being the code
+  int bits = 4;          // bits of a code; 8 means signed
   bool operator==(const PackedFormat&) const = default;
 
   constexpr int code_bytes() const {
@@ -66,18 +66,30 @@ struct PackedFormat {
 constexpr PackedFormat packed_format(DType dtype) {
   using enum ScaleKind;
   switch (dtype) {
-    case DType::kQ8_0: return {.scales = kD, .bytes = true, .bits = 8};
-    case DType::kQ4_0: return {.scales = kD, .nibbles = true, .offset = 8, .bits = 4};
-    case DType::kQ5_0: return {.scales = kD, .nibbles = true, .ones = 4, .offset = 16, .bits = 5};
-    case DType::kIQ4_NL: return {.scales = kD, .nibbles = true, .iq4 = true, .bits = 8};
-    case DType::kQ4_1: return {.scales = kDMin, .nibbles = true, .bits = 4};
-    case DType::kQ5_1: return {.scales = kDMin, .nibbles = true, .ones = 4, .bits = 5};
-    case DType::kQ2_K: return {.scales = kSubMin16, .twos = 0, .bits = 2};
-    case DType::kQ3_K: return {.scales = kSub16, .twos = 0, .ones = 2, .offset = 4, .bits = 3};
-    case DType::kQ4_K: return {.scales = kSubMin32, .nibbles = true, .bits = 4};
-    case DType::kQ5_K: return {.scales = kSubMin32, .nibbles = true, .ones = 4, .bits = 5};
-    case DType::kQ6_K: return {.scales = kSub16, .nibbles = true, .twos = 4, .offset = 32, .bits = 6};
-    default: return {.scales = kSub32, .nibbles = true, .iq4 = true, .bits = 8};  // kIQ4_XS
+    case DType::kQ8_0:
+      return {.scales = kD, .bytes = true, .bits = 8};
+    case DType::kQ4_0:
+      return {.scales = kD, .nibbles = true, .offset = 8, .bits = 4};
+    case DType::kQ5_0:
+      return {.scales = kD, .nibbles = true, .ones = 4, .offset = 16, .bits = 5};
+    case DType::kIQ4_NL:
+      return {.scales = kD, .nibbles = true, .iq4 = true, .bits = 8};
+    case DType::kQ4_1:
+      return {.scales = kDMin, .nibbles = true, .bits = 4};
+    case DType::kQ5_1:
+      return {.scales = kDMin, .nibbles = true, .ones = 4, .bits = 5};
+    case DType::kQ2_K:
+      return {.scales = kSubMin16, .twos = 0, .bits = 2};
+    case DType::kQ3_K:
+      return {.scales = kSub16, .twos = 0, .ones = 2, .offset = 4, .bits = 3};
+    case DType::kQ4_K:
+      return {.scales = kSubMin32, .nibbles = true, .bits = 4};
+    case DType::kQ5_K:
+      return {.scales = kSubMin32, .nibbles = true, .ones = 4, .bits = 5};
+    case DType::kQ6_K:
+      return {.scales = kSub16, .nibbles = true, .twos = 4, .offset = 32, .bits = 6};
+    default:
+      return {.scales = kSub32, .nibbles = true, .iq4 = true, .bits = 8};  // kIQ4_XS
   }
 }
 
@@ -96,10 +108,10 @@ float packed_float(DType dtype, const uint8_t* tile, int64_t row, int64_t k);
 
 // One source block (32 or 256 weights of one row), taken apart. Implemented per type in packed_source.cpp.
 struct SourceBlock {
-  uint8_t codes[256];      // in k order, as planes hold them (before the offset); s8 bits for bytes
-  uint16_t d, dmin;        // f16 bits; dmin holds m for kDMin
-  uint8_t sub[16];         // kSubMin32: sc of 8 blocks; kSub32: 8; kSub16, kSubMin16: 16, as stored in headers
-  uint8_t sub_min[8];      // kSubMin32: m of 8 blocks
+  uint8_t codes[256];  // in k order, as planes hold them (before the offset); s8 bits for bytes
+  uint16_t d, dmin;    // f16 bits; dmin holds m for kDMin
+  uint8_t sub[16];     // kSubMin32: sc of 8 blocks; kSub32: 8; kSub16, kSubMin16: 16, as stored in headers
+  uint8_t sub_min[8];  // kSubMin32: m of 8 blocks
 };
 void read_source_block(DType dtype, const uint8_t* block, SourceBlock* out);
 

@@ -56,9 +56,15 @@ void add_fifth_bits(const uint8_t* qh, uint8_t* codes) {
   for (int i = 0; i < 32; ++i) codes[i] |= static_cast<uint8_t>((qh[i / 8] >> i % 8 & 1) << 4);
 }
 
-void take_apart(const quant::BlockQ8_0& b, SourceBlock* out) { std::memcpy(out->codes, b.qs, sizeof b.qs); }
-void take_apart(const quant::BlockQ4_0& b, SourceBlock* out) { split_nibbles(b.qs, out->codes); }
-void take_apart(const quant::BlockIQ4_NL& b, SourceBlock* out) { split_nibbles(b.qs, out->codes); }
+void take_apart(const quant::BlockQ8_0& b, SourceBlock* out) {
+  std::memcpy(out->codes, b.qs, sizeof b.qs);
+}
+void take_apart(const quant::BlockQ4_0& b, SourceBlock* out) {
+  split_nibbles(b.qs, out->codes);
+}
+void take_apart(const quant::BlockIQ4_NL& b, SourceBlock* out) {
+  split_nibbles(b.qs, out->codes);
+}
 void take_apart(const quant::BlockQ4_1& b, SourceBlock* out) {
   out->dmin = b.m;
   split_nibbles(b.qs, out->codes);
@@ -126,18 +132,30 @@ void read(const uint8_t* source, SourceBlock* out) {
 
 void read_source_block(DType dtype, const uint8_t* block, SourceBlock* out) {
   switch (dtype) {
-    case DType::kQ8_0: return read<quant::BlockQ8_0>(block, out);
-    case DType::kQ4_0: return read<quant::BlockQ4_0>(block, out);
-    case DType::kQ4_1: return read<quant::BlockQ4_1>(block, out);
-    case DType::kQ5_0: return read<quant::BlockQ5_0>(block, out);
-    case DType::kQ5_1: return read<quant::BlockQ5_1>(block, out);
-    case DType::kQ2_K: return read<quant::BlockQ2_K>(block, out);
-    case DType::kQ3_K: return read<quant::BlockQ3_K>(block, out);
-    case DType::kQ4_K: return read<quant::BlockQ4_K>(block, out);
-    case DType::kQ5_K: return read<quant::BlockQ5_K>(block, out);
-    case DType::kQ6_K: return read<quant::BlockQ6_K>(block, out);
-    case DType::kIQ4_NL: return read<quant::BlockIQ4_NL>(block, out);
-    default: return read<quant::BlockIQ4_XS>(block, out);  // kIQ4_XS; packable() admits no other
+    case DType::kQ8_0:
+      return read<quant::BlockQ8_0>(block, out);
+    case DType::kQ4_0:
+      return read<quant::BlockQ4_0>(block, out);
+    case DType::kQ4_1:
+      return read<quant::BlockQ4_1>(block, out);
+    case DType::kQ5_0:
+      return read<quant::BlockQ5_0>(block, out);
+    case DType::kQ5_1:
+      return read<quant::BlockQ5_1>(block, out);
+    case DType::kQ2_K:
+      return read<quant::BlockQ2_K>(block, out);
+    case DType::kQ3_K:
+      return read<quant::BlockQ3_K>(block, out);
+    case DType::kQ4_K:
+      return read<quant::BlockQ4_K>(block, out);
+    case DType::kQ5_K:
+      return read<quant::BlockQ5_K>(block, out);
+    case DType::kQ6_K:
+      return read<quant::BlockQ6_K>(block, out);
+    case DType::kIQ4_NL:
+      return read<quant::BlockIQ4_NL>(block, out);
+    default:
+      return read<quant::BlockIQ4_XS>(block, out);  // kIQ4_XS; packable() admits no other
   }
 }
 

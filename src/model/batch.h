@@ -12,11 +12,11 @@
 namespace bantam::model {
 
 struct Batch {
-  std::span<const int32_t> tokens;              // [T], each 0 <= id < V
-  std::span<const int32_t> positions;           // [T]
-  std::span<const kernels::Segment> segments;   // cover tokens in order
-  kernels::KvView kv;                           // pages of all layers; this step's keys and values go there
-  std::span<const int32_t> logit_rows;          // [R], tokens whose logits are wanted, ascending
+  std::span<const int32_t> tokens;             // [T], each 0 <= id < V
+  std::span<const int32_t> positions;          // [T]
+  std::span<const kernels::Segment> segments;  // cover tokens in order
+  kernels::KvView kv;                          // pages of all layers; this step's keys and values go there
+  std::span<const int32_t> logit_rows;         // [R], tokens whose logits are wanted, ascending
   const Rope* rope = nullptr;
 };
 

@@ -46,22 +46,32 @@ constexpr int64_t kF8Block = 128;
 Shape shape_of(Role role, const Config& c) {
   switch (role) {
     case Role::kEmbed:
-    case Role::kLmHead: return {c.vocab_size, c.hidden_size};
+    case Role::kLmHead:
+      return {c.vocab_size, c.hidden_size};
     case Role::kAttnNorm:
     case Role::kMlpNorm:
-    case Role::kFinalNorm: return {c.hidden_size};
-    case Role::kQ: return {c.q_size(), c.hidden_size};
+    case Role::kFinalNorm:
+      return {c.hidden_size};
+    case Role::kQ:
+      return {c.q_size(), c.hidden_size};
     case Role::kK:
-    case Role::kV: return {c.kv_size(), c.hidden_size};
-    case Role::kQBias: return {c.q_size()};
+    case Role::kV:
+      return {c.kv_size(), c.hidden_size};
+    case Role::kQBias:
+      return {c.q_size()};
     case Role::kKBias:
-    case Role::kVBias: return {c.kv_size()};
+    case Role::kVBias:
+      return {c.kv_size()};
     case Role::kQNorm:
-    case Role::kKNorm: return {c.head_dim};
-    case Role::kO: return {c.hidden_size, c.q_size()};
+    case Role::kKNorm:
+      return {c.head_dim};
+    case Role::kO:
+      return {c.hidden_size, c.q_size()};
     case Role::kGate:
-    case Role::kUp: return {c.intermediate_size, c.hidden_size};
-    case Role::kDown: return {c.hidden_size, c.intermediate_size};
+    case Role::kUp:
+      return {c.intermediate_size, c.hidden_size};
+    case Role::kDown:
+      return {c.hidden_size, c.intermediate_size};
   }
   return {};
 }
@@ -70,11 +80,15 @@ bool present(Role role, const Config& c) {
   switch (role) {
     case Role::kQBias:
     case Role::kKBias:
-    case Role::kVBias: return c.has_qkv_bias();
+    case Role::kVBias:
+      return c.has_qkv_bias();
     case Role::kQNorm:
-    case Role::kKNorm: return c.has_qk_norm();
-    case Role::kLmHead: return !c.tie_word_embeddings;
-    default: return true;
+    case Role::kKNorm:
+      return c.has_qk_norm();
+    case Role::kLmHead:
+      return !c.tie_word_embeddings;
+    default:
+      return true;
   }
 }
 

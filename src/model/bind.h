@@ -38,7 +38,7 @@ struct TensorSpec {
   Role role = Role::kEmbed;
   int64_t layer = -1;  // -1: not of a layer
   std::string hf_name, gguf_name;
-  Shape shape;         // slowest first
+  Shape shape;  // slowest first
 
   bool is_matrix() const { return shape.rank == 2; }
 };
@@ -51,8 +51,8 @@ std::vector<TensorSpec> tensor_specs(const Config& config);
 struct Binding {
   Config config;
   std::vector<TensorSpec> specs;
-  std::vector<const formats::NamedTensor*> tensors;   // never null
-  std::vector<const formats::NamedTensor*> f8_scales; // weight_scale_inv [ceil(N/128), ceil(K/128)], or null
+  std::vector<const formats::NamedTensor*> tensors;    // never null
+  std::vector<const formats::NamedTensor*> f8_scales;  // weight_scale_inv [ceil(N/128), ceil(K/128)], or null
 
   // Bytes of the weights as the files hold them.
   int64_t source_bytes() const;

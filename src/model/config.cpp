@@ -27,8 +27,8 @@ Status check_real(std::string_view field, double value, double low, double high)
 Status validate_scaling(const RopeScaling& s) {
   BANTAM_TRY(check_real("rope_scaling.factor", s.factor, 1.0, 1024.0));
   if (s.type == RopeScaling::Type::kLinear) return {};
-  BANTAM_TRY(check_int("rope_scaling.original_max_position_embeddings", s.original_max_position_embeddings, 1,
-                       kMaxPositions));
+  BANTAM_TRY(
+      check_int("rope_scaling.original_max_position_embeddings", s.original_max_position_embeddings, 1, kMaxPositions));
   BANTAM_TRY(check_real("rope_scaling.beta_fast", s.beta_fast, 1e-3, 1e6));
   BANTAM_TRY(check_real("rope_scaling.beta_slow", s.beta_slow, 1e-3, 1e6));
   BANTAM_TRY(check_real("rope_scaling.attention_factor", s.attention_factor.value_or(1), 1e-3, 1e3));
@@ -79,7 +79,8 @@ Status read_bool(const JsonValue& json, std::string_view key, bool fallback, boo
   const JsonValue* v = member(json, key);
   *out = fallback;
   if (v == nullptr) return {};
-  if (!v->is_bool()) return bad_input("config.json: {}: expected true or false, got {}", key, to_json(*v).substr(0, 80));
+  if (!v->is_bool())
+    return bad_input("config.json: {}: expected true or false, got {}", key, to_json(*v).substr(0, 80));
   *out = v->as_bool();
   return {};
 }
@@ -116,14 +117,17 @@ Status refuse_sliding_window(const JsonValue& json, int64_t layers) {
   if (const JsonValue* types = member(json, "layer_types"); types != nullptr && types->is_array()) {
     for (const JsonValue& type : types->items()) {
       if (type.is_string() && type.as_string() == "full_attention") continue;
-      return bad_input("config.json: layer_types: expected only \"full_attention\", got {}: sliding windows and other "
-                       "layer kinds are not supported", to_json(type).substr(0, 80));
+      return bad_input(
+          "config.json: layer_types: expected only \"full_attention\", got {}: sliding windows and other "
+          "layer kinds are not supported",
+          to_json(type).substr(0, 80));
     }
     return {};
   }
   if (used && member(json, "sliding_window") != nullptr && first < layers) {
-    return bad_input("config.json: use_sliding_window is true from layer {} of {} on: sliding windows are not supported",
-                     first, layers);
+    return bad_input(
+        "config.json: use_sliding_window is true from layer {} of {} on: sliding windows are not supported", first,
+        layers);
   }
   return {};
 }
@@ -177,8 +181,8 @@ Status read_rope(const JsonValue& json, Config* c) {
                       &s.original_max_position_embeddings));
   BANTAM_TRY(read_int(json, "original_max_position_embeddings", s.original_max_position_embeddings,
                       &s.original_max_position_embeddings));
-  BANTAM_TRY(check_int("rope_scaling.original_max_position_embeddings", s.original_max_position_embeddings, 1,
-                       kMaxPositions));
+  BANTAM_TRY(
+      check_int("rope_scaling.original_max_position_embeddings", s.original_max_position_embeddings, 1, kMaxPositions));
   const double implied =
       static_cast<double>(c->max_position_embeddings) / static_cast<double>(s.original_max_position_embeddings);
   BANTAM_TRY(read_real(*rope, "factor", implied, &s.factor));
@@ -238,7 +242,9 @@ JsonValue scaling_to_json(const RopeScaling& s) {
 
 }  // namespace
 
-std::string_view family_name(Family family) { return family == Family::kQwen3 ? "qwen3" : "qwen2"; }
+std::string_view family_name(Family family) {
+  return family == Family::kQwen3 ? "qwen3" : "qwen2";
+}
 
 int64_t Config::parameter_count() const {
   const int64_t attention = hidden_size * (2 * q_size() + 2 * kv_size());

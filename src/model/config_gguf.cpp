@@ -133,8 +133,12 @@ Result<Config> config_from_gguf(const formats::GgufMetadata& metadata, int64_t v
 Status config_to_gguf(const Config& c, formats::GgufMetadataBuilder* metadata) {
   const std::string_view arch = family_name(c.family);
   const auto key = [&](std::string_view suffix) { return fmt::format("{}.{}", arch, suffix); };
-  const auto set_u32 = [&](std::string_view suffix, int64_t v) { metadata->set_u32(key(suffix), static_cast<uint32_t>(v)); };
-  const auto set_f32 = [&](std::string_view suffix, double v) { metadata->set_f32(key(suffix), static_cast<float>(v)); };
+  const auto set_u32 = [&](std::string_view suffix, int64_t v) {
+    metadata->set_u32(key(suffix), static_cast<uint32_t>(v));
+  };
+  const auto set_f32 = [&](std::string_view suffix, double v) {
+    metadata->set_f32(key(suffix), static_cast<float>(v));
+  };
   metadata->set_string("general.architecture", arch);
   set_u32("block_count", c.num_hidden_layers);
   set_u32("context_length", c.max_position_embeddings);

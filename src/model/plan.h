@@ -14,7 +14,7 @@ struct Plan {
   int64_t kv_bytes = 0;         // pages of `context` positions in all layers
   int64_t workspace_bytes = 0;  // activations and kernel scratch
   int64_t total_bytes = 0;
-  int64_t kv_token_bytes = 0;   // per position
+  int64_t kv_token_bytes = 0;  // per position
 };
 
 // Shape of one page of this model's cache.

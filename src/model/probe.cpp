@@ -30,10 +30,14 @@ TensorView Probe::keep(Slot slot, int64_t layer, TensorView scratch) {
   }
   if (!wish_.hidden) return scratch;
   switch (slot) {
-    case Slot::kXIn: return state(0);
-    case Slot::kXMid: return {mid_.data(), DType::kF32, scratch.shape};
-    case Slot::kXOut: return state(layer + 1);
-    default: return scratch;
+    case Slot::kXIn:
+      return state(0);
+    case Slot::kXMid:
+      return {mid_.data(), DType::kF32, scratch.shape};
+    case Slot::kXOut:
+      return state(layer + 1);
+    default:
+      return scratch;
   }
 }
 

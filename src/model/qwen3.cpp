@@ -26,7 +26,9 @@
 namespace bantam::model {
 namespace {
 
-int64_t tokens_of(const Batch& b) { return static_cast<int64_t>(b.tokens.size()); }
+int64_t tokens_of(const Batch& b) {
+  return static_cast<int64_t>(b.tokens.size());
+}
 
 // y = x + Wo attend(rope(norm(Wq h)), cache with rope(norm(Wk h)), cache with Wv h),  h = norm(x)
 TensorView attention_block(Workspace& ws, const Weights& w, const Batch& b, int64_t l, TensorView x, Saved* saved) {
@@ -38,11 +40,11 @@ TensorView attention_block(Workspace& ws, const Weights& w, const Batch& b, int6
   const ops::HeadShape heads{c.num_attention_heads, c.num_key_value_heads, c.head_dim};
   const std::array<const ops::Linear*, 3> qkv_parts{&ly.q, &ly.k, &ly.v};
 
-  const TensorView h = keep(saved, Slot::kAttnIn, l, ws.h.first_rows(T));       // [T, D]
-  const TensorView qkv = keep(saved, Slot::kQkv, l, ws.qkv.first_rows(T));      // [T, (Hq + 2 Hkv) Dh]
-  const TensorView rot = keep(saved, Slot::kQkvRot, l, qkv);                    // in place when serving
+  const TensorView h = keep(saved, Slot::kAttnIn, l, ws.h.first_rows(T));              // [T, D]
+  const TensorView qkv = keep(saved, Slot::kQkv, l, ws.qkv.first_rows(T));             // [T, (Hq + 2 Hkv) Dh]
+  const TensorView rot = keep(saved, Slot::kQkvRot, l, qkv);                           // in place when serving
   const TensorView heads_out = keep(saved, Slot::kAttnOut, l, ws.attn.first_rows(T));  // [T, Hq Dh]
-  const TensorView y = keep(saved, Slot::kXMid, l, x);                          // [T, D], in place when serving
+  const TensorView y = keep(saved, Slot::kXMid, l, x);                                 // [T, D], in place when serving
 
   ops::rms_norm(ws.ctx, x, ly.attn_norm, eps, h);
   ops::linear(ws.ctx, qkv_parts, h, qkv);
@@ -61,10 +63,10 @@ TensorView mlp_block(Workspace& ws, const Weights& w, const Batch& b, int64_t l,
   const float eps = static_cast<float>(w.config.rms_norm_eps);
   const std::array<const ops::Linear*, 2> gate_up_parts{&ly.gate, &ly.up};
 
-  const TensorView h = keep(saved, Slot::kMlpIn, l, ws.h.first_rows(T));              // [T, D]
+  const TensorView h = keep(saved, Slot::kMlpIn, l, ws.h.first_rows(T));               // [T, D]
   const TensorView gate_up = keep(saved, Slot::kGateUp, l, ws.gate_up.first_rows(T));  // [T, 2 F], gate first
-  const TensorView act = ws.act.first_rows(T);                                        // [T, F]
-  const TensorView y = keep(saved, Slot::kXOut, l, x);                                // [T, D], in place when serving
+  const TensorView act = ws.act.first_rows(T);                                         // [T, F]
+  const TensorView y = keep(saved, Slot::kXOut, l, x);                                 // [T, D], in place when serving
 
   ops::rms_norm(ws.ctx, x, ly.mlp_norm, eps, h);
   ops::linear(ws.ctx, gate_up_parts, h, gate_up);
@@ -95,7 +97,7 @@ void forward(const Weights& w, const Batch& b, Workspace& ws, Saved* saved, Tens
   const TensorView h = ws.h.first_rows(R);                                          // [R, D]
   ops::gather_rows(ws.ctx, x, b.logit_rows, rows);
   ops::rms_norm(ws.ctx, rows, w.final_norm, static_cast<float>(c.rms_norm_eps), h);
-  ops::linear(ws.ctx, w.lm_head, h, logits);                                        // [R, V]
+  ops::linear(ws.ctx, w.lm_head, h, logits);  // [R, V]
 }
 
 }  // namespace bantam::model

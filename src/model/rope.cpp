@@ -25,7 +25,9 @@ std::vector<float> position_freqs(double base, int64_t dim) {
   return freqs;
 }
 
-double yarn_mscale(double factor, double mscale) { return factor <= 1 ? 1.0 : 0.1 * mscale * exact_log(factor) + 1; }
+double yarn_mscale(double factor, double mscale) {
+  return factor <= 1 ? 1.0 : 0.1 * mscale * exact_log(factor) + 1;
+}
 
 // Dimension whose wavelength makes `rotations` turns within the trained context.
 double correction_dim(double rotations, int64_t dim, double base, int64_t trained) {

@@ -14,12 +14,14 @@
 namespace bantam::model {
 namespace {
 
-constexpr int64_t kAlignment = 64;                     // what packed tiles and vector loads want
-constexpr int64_t kPieceBytes = int64_t{1} << 20;      // a worker's read; stays in its L2
-constexpr int64_t kReportBytes = int64_t{64} << 20;    // progress and cancellation granularity
+constexpr int64_t kAlignment = 64;                   // what packed tiles and vector loads want
+constexpr int64_t kPieceBytes = int64_t{1} << 20;    // a worker's read; stays in its L2
+constexpr int64_t kReportBytes = int64_t{64} << 20;  // progress and cancellation granularity
 constexpr int64_t kF8Block = 128;
 
-int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+int64_t aligned(int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 int64_t tensor_bytes(const TensorSpec& spec, DType dtype) {
   if (!spec.is_matrix()) return aligned(spec.shape.elems() * 4);
@@ -38,23 +40,40 @@ struct Slots {
 Slots slots_of(Weights& w, const TensorSpec& spec) {
   LayerWeights* ly = spec.layer >= 0 ? &w.layers[static_cast<size_t>(spec.layer)] : nullptr;
   switch (spec.role) {
-    case Role::kEmbed: return {&w.embed, nullptr};
-    case Role::kLmHead: return {&w.lm_head.weight, nullptr};
-    case Role::kFinalNorm: return {nullptr, &w.final_norm};
-    case Role::kAttnNorm: return {nullptr, &ly->attn_norm};
-    case Role::kMlpNorm: return {nullptr, &ly->mlp_norm};
-    case Role::kQNorm: return {nullptr, &ly->q_norm};
-    case Role::kKNorm: return {nullptr, &ly->k_norm};
-    case Role::kQBias: return {nullptr, &ly->q.bias};
-    case Role::kKBias: return {nullptr, &ly->k.bias};
-    case Role::kVBias: return {nullptr, &ly->v.bias};
-    case Role::kQ: return {&ly->q.weight, nullptr};
-    case Role::kK: return {&ly->k.weight, nullptr};
-    case Role::kV: return {&ly->v.weight, nullptr};
-    case Role::kO: return {&ly->o.weight, nullptr};
-    case Role::kGate: return {&ly->gate.weight, nullptr};
-    case Role::kUp: return {&ly->up.weight, nullptr};
-    case Role::kDown: return {&ly->down.weight, nullptr};
+    case Role::kEmbed:
+      return {&w.embed, nullptr};
+    case Role::kLmHead:
+      return {&w.lm_head.weight, nullptr};
+    case Role::kFinalNorm:
+      return {nullptr, &w.final_norm};
+    case Role::kAttnNorm:
+      return {nullptr, &ly->attn_norm};
+    case Role::kMlpNorm:
+      return {nullptr, &ly->mlp_norm};
+    case Role::kQNorm:
+      return {nullptr, &ly->q_norm};
+    case Role::kKNorm:
+      return {nullptr, &ly->k_norm};
+    case Role::kQBias:
+      return {nullptr, &ly->q.bias};
+    case Role::kKBias:
+      return {nullptr, &ly->k.bias};
+    case Role::kVBias:
+      return {nullptr, &ly->v.bias};
+    case Role::kQ:
+      return {&ly->q.weight, nullptr};
+    case Role::kK:
+      return {&ly->k.weight, nullptr};
+    case Role::kV:
+      return {&ly->v.weight, nullptr};
+    case Role::kO:
+      return {&ly->o.weight, nullptr};
+    case Role::kGate:
+      return {&ly->gate.weight, nullptr};
+    case Role::kUp:
+      return {&ly->up.weight, nullptr};
+    case Role::kDown:
+      return {&ly->down.weight, nullptr};
   }
   return {};
 }
@@ -84,8 +103,8 @@ class Packer {
     for (int64_t first = 0; first < pieces; first += batch) {
       const int64_t count = std::min(batch, pieces - first);
       pool_.parallel(count, [&](int64_t chunk, int worker) {
-        pack_piece(source, rows, cols, (first + chunk) * piece_tiles, piece_tiles, buffers_[static_cast<size_t>(worker)],
-                   out);
+        pack_piece(source, rows, cols, (first + chunk) * piece_tiles, piece_tiles,
+                   buffers_[static_cast<size_t>(worker)], out);
       });
       if (failed_) return std::move(failure_);
       const int64_t end_row = std::min(rows, (first + count) * piece_tiles * kernels::kTileRows);

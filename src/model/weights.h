@@ -45,10 +45,10 @@ struct Weights {
 // One tensor as for_each_tensor shows it: packed matrices and f32 vectors alike.
 struct TensorInfo {
   Role role;
-  int64_t layer;           // -1: not of a layer
-  std::string_view name;   // Hugging Face's; valid during the call
+  int64_t layer;          // -1: not of a layer
+  std::string_view name;  // Hugging Face's; valid during the call
   Shape shape;
-  DType dtype;             // of the source for matrices, f32 for vectors
+  DType dtype;                          // of the source for matrices, f32 for vectors
   const kernels::PackedMatrix* matrix;  // null for vectors
   const float* vector;                  // null for matrices
 };
@@ -77,7 +77,8 @@ Result<Weights> pack_weights(const Config& config, std::span<const TensorSource>
 Result<Weights> load_weights(const formats::Checkpoint& checkpoint, const Binding& binding, ThreadPool& pool,
                              const LoadProgress& progress = {});
 // bind() and load_weights() in one.
-Result<Weights> load_weights(const formats::Checkpoint& checkpoint, ThreadPool& pool, const LoadProgress& progress = {});
+Result<Weights> load_weights(const formats::Checkpoint& checkpoint, ThreadPool& pool,
+                             const LoadProgress& progress = {});
 
 // Bytes of Weights::storage for these specs and their types, for `plan`.
 int64_t packed_weights_bytes(std::span<const TensorSpec> specs, std::span<const DType> dtypes);

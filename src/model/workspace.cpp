@@ -8,7 +8,9 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 
-int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+int64_t aligned(int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 // Gives every buffer its place from `base` on (null: only sizes) and returns the bytes used.
 int64_t carve(const Config& c, const StepLimits& limits, int threads, std::byte* base, Workspace* ws) {

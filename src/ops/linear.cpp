@@ -19,8 +19,8 @@ constexpr int64_t kMinChunkMacs = 512 * 1024;
 constexpr int64_t kChunksPerThread = 8;
 
 struct Output {
-  TensorView out;                   // [T, sum N_p]
-  const TensorView* residual;       // [T, N] or null
+  TensorView out;              // [T, sum N_p]
+  const TensorView* residual;  // [T, N] or null
 };
 
 bool uses_fast(const Context& ctx, const Linear& part) {
@@ -34,9 +34,8 @@ void quantize(Context& ctx, TensorView x, ActBlock* acts) {
   };
   if (m == 1 || m * k < kSerialQuantizeElems) return run(0, m);
   const int64_t rows = std::max<int64_t>(1, kSerialQuantizeElems / k);
-  ctx.pool->parallel((m + rows - 1) / rows, [&](int64_t chunk, int) {
-    run(chunk * rows, std::min(m, (chunk + 1) * rows));
-  });
+  ctx.pool->parallel((m + rows - 1) / rows,
+                     [&](int64_t chunk, int) { run(chunk * rows, std::min(m, (chunk + 1) * rows)); });
 }
 
 // Tiles per chunk: even, few enough that threads finish together, many enough to be worth the hand-over.
@@ -78,8 +77,14 @@ void run_parts(Context& ctx, std::span<const Linear* const> parts, TensorView x,
       column += parts[p]->weight.rows;
     }
     const Linear& part = *parts[p];
-    LinearJob job{.weight = part.weight, .m = m, .x = x.f32(), .x_stride = k, .q = acts,
-                  .q_stride = kernels::act_stride(k), .out = to.out.f32() + column, .out_stride = columns,
+    LinearJob job{.weight = part.weight,
+                  .m = m,
+                  .x = x.f32(),
+                  .x_stride = k,
+                  .q = acts,
+                  .q_stride = kernels::act_stride(k),
+                  .out = to.out.f32() + column,
+                  .out_stride = columns,
                   .bias = part.bias};
     if (to.residual != nullptr) {
       job.residual = to.residual->f32();
@@ -97,9 +102,8 @@ void embed(Context& ctx, const kernels::PackedMatrix& embedding, std::span<const
   const auto count = static_cast<int64_t>(tokens.size());
   BANTAM_CHECK(x.dtype == DType::kF32 && x.shape.rows() == count && x.shape.last() == embedding.cols);
   for (const int32_t id : tokens) BANTAM_CHECK(id >= 0 && id < embedding.rows);
-  ctx.pool->parallel(count, [&](int64_t t, int) {
-    kernels::unpack_row(embedding, tokens[static_cast<size_t>(t)], x.row(t));
-  });
+  ctx.pool->parallel(count,
+                     [&](int64_t t, int) { kernels::unpack_row(embedding, tokens[static_cast<size_t>(t)], x.row(t)); });
 }
 
 void linear(Context& ctx, std::span<const Linear* const> parts, TensorView x, TensorView out) {

@@ -1,4 +1,5 @@
-// Everything the model computes, one function per op: shape checks, dispatch to the kernel table, threading.
+// Everything the model computes, one function per op: shape checks, dispatch to the kernel table, threading. The one
+// door to the kernels: their plain data (PackedMatrix, KvView, Segment, Table) comes with this header.
 // Legend: T tokens, D hidden, Hq Hkv Dh heads, F ffn, V vocab, R logit rows. All activations are f32, row-major.
 // Ops return void; wrong shapes are our own bugs and meet BANTAM_CHECK. One Context per running model; not
 // thread-safe (the pool inside is what runs in parallel). Every output element has one fixed reduction order: results

@@ -6,7 +6,8 @@
 namespace bantam::text {
 
 int32_t AddedMatcher::in_list(int32_t first, unsigned char byte) const {
-  while (first >= 0 && nodes_[static_cast<size_t>(first)].byte != byte) first = nodes_[static_cast<size_t>(first)].sibling;
+  while (first >= 0 && nodes_[static_cast<size_t>(first)].byte != byte)
+    first = nodes_[static_cast<size_t>(first)].sibling;
   return first;
 }
 

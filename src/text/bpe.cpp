@@ -17,7 +17,9 @@ constexpr size_t kLongestWord = size_t{1} << 30;  // positions are 32 bits; a lo
 constexpr uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(left) << 44 | static_cast<uint64_t>(right) << 24;
 }
-constexpr size_t pair_slot(uint64_t key, int shift) { return (key >> 24) * 0x9E3779B97F4A7C15 >> shift; }
+constexpr size_t pair_slot(uint64_t key, int shift) {
+  return (key >> 24) * 0x9E3779B97F4A7C15 >> shift;
+}
 
 // Sorts pairs (rank << 32 | position). They come with the positions of each rank in order nearly always, so stable
 // passes over the ranks' bytes do it in linear time; what comes otherwise is sorted the usual way. *spare is scratch.
@@ -192,7 +194,8 @@ void Bpe::encode_long(std::string_view word, Scratch* scratch, std::vector<int32
       }
     }
   }
-  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) out->push_back(symbols[static_cast<size_t>(i)].id);
+  for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next)
+    out->push_back(symbols[static_cast<size_t>(i)].id);
 }
 
 }  // namespace bantam::text

@@ -21,7 +21,7 @@ struct Merge {
   int32_t left, right, merged;
 };
 
-inline constexpr int32_t kMaxTokenIds = 1 << 20;        // ids and ranks share one 64-bit slot of the pair table
+inline constexpr int32_t kMaxTokenIds = 1 << 20;  // ids and ranks share one 64-bit slot of the pair table
 inline constexpr int32_t kMaxMerges = (1 << 24) - 1;
 
 class Bpe {

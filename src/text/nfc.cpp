@@ -99,7 +99,9 @@ void normalise_stretch(const Unicode& unicode, std::string_view stretch, std::ve
 }
 
 // A character before which a stretch may end: it stays as it is, whatever comes before.
-bool is_boundary(const CharProps& props) { return props.combining_class == 0 && props.nfc_check == NfcCheck::kYes; }
+bool is_boundary(const CharProps& props) {
+  return props.combining_class == 0 && props.nfc_check == NfcCheck::kYes;
+}
 
 // Skips characters below U+0300, which neither move nor combine backwards: bytes below 0xCC. Returns where the first
 // other byte is.

@@ -91,7 +91,7 @@ const char* Scanner::symbols_end(const char* at) const {
 // (5), (6), (7): begin_ is white space that no other alternative takes.
 const char* Scanner::white_space_end() const {
   const char* at = begin_;
-  const char* last = begin_;                // the run's last character
+  const char* last = begin_;               // the run's last character
   const char* after_line_break = nullptr;  // behind the run's last line break
   while (at < end_) {
     const Char c = look(at);
@@ -119,7 +119,7 @@ size_t Scanner::word_length() const {
       return first.length;  // (3)
     case CharClass::kOther:
       if (is(CharClass::kLetter, next)) return length_to(skip(CharClass::kLetter, next));  // (2)
-      return length_to(symbols_end(next));                                               // (4)
+      return length_to(symbols_end(next));                                                 // (4)
     case CharClass::kSpace:
       break;
   }
@@ -130,6 +130,8 @@ size_t Scanner::word_length() const {
 
 }  // namespace
 
-size_t word_end(std::string_view text, size_t begin) { return begin + Scanner(text, begin).word_length(); }
+size_t word_end(std::string_view text, size_t begin) {
+  return begin + Scanner(text, begin).word_length();
+}
 
 }  // namespace bantam::text

@@ -7,8 +7,12 @@
 namespace bantam::text {
 namespace {
 
-constexpr bool is_wide_lead(char c) { return static_cast<unsigned char>(c) >= 0xE0; }
-constexpr bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+constexpr bool is_wide_lead(char c) {
+  return static_cast<unsigned char>(c) >= 0xE0;
+}
+constexpr bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
 
 // The character of three or four bytes at `at`, or nothing when there is no such (whole) one.
 std::string_view wide_character(std::string_view text, size_t at) {
@@ -40,8 +44,12 @@ size_t byte_pair(char left, char right) {
   return static_cast<size_t>(static_cast<unsigned char>(left)) << 8 | static_cast<unsigned char>(right);
 }
 
-void set_bit(std::vector<uint64_t>* bits, size_t at) { (*bits)[at / 64] |= uint64_t{1} << at % 64; }
-bool has_bit(const std::vector<uint64_t>& bits, size_t at) { return (bits[at / 64] >> at % 64 & 1) != 0; }
+void set_bit(std::vector<uint64_t>* bits, size_t at) {
+  (*bits)[at / 64] |= uint64_t{1} << at % 64;
+}
+bool has_bit(const std::vector<uint64_t>& bits, size_t at) {
+  return (bits[at / 64] >> at % 64 & 1) != 0;
+}
 
 size_t filter_bit(std::string_view left, std::string_view right, int filter_bits) {
   const uint64_t pair = uint64_t{load_character(left)} << 32 | load_character(right);
@@ -55,7 +63,9 @@ Seams::Seams() : character_pairs_((size_t{1} << kFilterBits) / 64), byte_pairs_(
 bool Seams::spans_characters(std::string_view left, std::string_view right) const {
   return has_bit(character_pairs_, filter_bit(left, right, kFilterBits));
 }
-bool Seams::spans_bytes(char left, char right) const { return has_bit(byte_pairs_, byte_pair(left, right)); }
+bool Seams::spans_bytes(char left, char right) const {
+  return has_bit(byte_pairs_, byte_pair(left, right));
+}
 
 void Seams::add_token(std::string_view bytes) {
   for (size_t at = 1; at < bytes.size(); ++at) {

@@ -29,7 +29,8 @@ void add_range(Ranges* ranges, size_t begin, size_t end) {
 // The part of `ranges` within [begin, end), counted from begin.
 Ranges cut_ranges(const Ranges& ranges, size_t begin, size_t end) {
   Ranges out;
-  auto at = std::lower_bound(ranges.begin(), ranges.end(), begin, [](const auto& r, size_t b) { return r.second <= b; });
+  auto at =
+      std::lower_bound(ranges.begin(), ranges.end(), begin, [](const auto& r, size_t b) { return r.second <= b; });
   for (; at != ranges.end() && at->first < end; ++at) {
     add_range(&out, std::max(at->first, begin) - begin, std::min(at->second, end) - begin);
   }
@@ -40,8 +41,8 @@ Ranges cut_ranges(const Ranges& ranges, size_t begin, size_t end) {
 // does.
 Ranges map_ranges(const Ranges& ranges, const std::vector<NfcEdit>& edits) {
   Ranges out;
-  size_t next = 0;           // first edit that ends behind the current position
-  ptrdiff_t shift = 0;       // from input to output, behind the edits before `next`
+  size_t next = 0;      // first edit that ends behind the current position
+  ptrdiff_t shift = 0;  // from input to output, behind the edits before `next`
   const auto pass_edits = [&](size_t position) {
     while (next < edits.size() && edits[next].in_end <= position) {
       shift = static_cast<ptrdiff_t>(edits[next].out_end) - static_cast<ptrdiff_t>(edits[next].in_end);
@@ -177,8 +178,12 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   return text;
 }
 
-std::string_view Tokenizer::token_bytes(int32_t id) const { return parts_->tokens.bytes(id); }
-bool Tokenizer::has_text(int32_t id) const { return parts_->tokens.has_text(id); }
+std::string_view Tokenizer::token_bytes(int32_t id) const {
+  return parts_->tokens.bytes(id);
+}
+bool Tokenizer::has_text(int32_t id) const {
+  return parts_->tokens.has_text(id);
+}
 
 namespace {
 const AddedToken* find_by_id(std::span<const AddedToken> added, int32_t id) {
@@ -188,7 +193,9 @@ const AddedToken* find_by_id(std::span<const AddedToken> added, int32_t id) {
 }
 }  // namespace
 
-bool Tokenizer::is_added(int32_t id) const { return find_by_id(parts_->added, id) != nullptr; }
+bool Tokenizer::is_added(int32_t id) const {
+  return find_by_id(parts_->added, id) != nullptr;
+}
 
 bool Tokenizer::is_special(int32_t id) const {
   const AddedToken* token = find_by_id(parts_->added, id);
@@ -202,10 +209,18 @@ std::optional<int32_t> Tokenizer::find_added(std::string_view content) const {
   return std::nullopt;
 }
 
-std::span<const AddedToken> Tokenizer::added_tokens() const { return parts_->added; }
+std::span<const AddedToken> Tokenizer::added_tokens() const {
+  return parts_->added;
+}
 
-int32_t Tokenizer::size() const { return parts_->size; }
-std::string_view Tokenizer::chat_template() const { return parts_->chat_template; }
-std::optional<int32_t> Tokenizer::eos_id() const { return parts_->eos_id; }
+int32_t Tokenizer::size() const {
+  return parts_->size;
+}
+std::string_view Tokenizer::chat_template() const {
+  return parts_->chat_template;
+}
+std::optional<int32_t> Tokenizer::eos_id() const {
+  return parts_->eos_id;
+}
 
 }  // namespace bantam::text

@@ -65,8 +65,8 @@ Status check_ends(const JsonObject& file) {
 Status check_model(const JsonObject& model) {
   constexpr std::string_view kWhere = "tokenizer.json: model";
   BANTAM_TRY(expect_string(model, "type", "BPE", kWhere));
-  for (const std::string_view key : {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
-                                     "byte_fallback", "ignore_merges"}) {
+  for (const std::string_view key :
+       {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"}) {
     BANTAM_TRY(expect_off(model, key, kWhere));
   }
   return {};

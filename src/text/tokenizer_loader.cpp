@@ -54,7 +54,8 @@ std::string config_template(const JsonValue& config) {
   for (const JsonValue& item : value->items()) {
     const JsonValue* name = item.find("name");
     const JsonValue* text = item.find("template");
-    if (name != nullptr && text != nullptr && name->is_string() && text->is_string() && name->as_string() == "default") {
+    if (name != nullptr && text != nullptr && name->is_string() && text->is_string() &&
+        name->as_string() == "default") {
       return text->as_string();
     }
   }
@@ -122,7 +123,8 @@ Result<Tokenizer> load_tokenizer_folder(const std::string& folder) {
   }
   BANTAM_TRY(read("tokenizer_config.json", &config));
   BANTAM_TRY(read("chat_template.jinja", &chat_template));
-  Result<Tokenizer> loaded = load_tokenizer(TokenizerFiles{tokenizer_json, vocab_json, merges_txt, config, chat_template});
+  Result<Tokenizer> loaded =
+      load_tokenizer(TokenizerFiles{tokenizer_json, vocab_json, merges_txt, config, chat_template});
   if (!loaded.ok()) return std::move(loaded).status().with_context(folder);
   return loaded;
 }

@@ -16,8 +16,8 @@
 namespace bantam::text {
 
 // The contents of a model folder's tokenizer files; empty where the folder has none. Either tokenizer_json, or
-// vocab_json and merges_txt (then the added tokens come from tokenizer_config_json). The template is chat_template_jinja
-// if there is one, else tokenizer_config_json's.
+// vocab_json and merges_txt (then the added tokens come from tokenizer_config_json). The template is
+// chat_template_jinja if there is one, else tokenizer_config_json's.
 struct TokenizerFiles {
   std::string_view tokenizer_json;
   std::string_view vocab_json;
@@ -29,8 +29,8 @@ struct TokenizerFiles {
 // GGUF metadata under tokenizer.*: `tokens` and `merges` in byte-level spelling, a merge as "left right".
 // token_types: 1 normal, 3 control, 4 user defined, 5 unused (padding, no text), 6 byte.
 struct GgufTokenizer {
-  std::string_view model;          // tokenizer.ggml.model: "gpt2"
-  std::string_view pre;            // tokenizer.ggml.pre: "qwen2"
+  std::string_view model;  // tokenizer.ggml.model: "gpt2"
+  std::string_view pre;    // tokenizer.ggml.pre: "qwen2"
   std::span<const std::string_view> tokens;
   std::span<const std::string_view> merges;
   std::span<const int32_t> token_types;

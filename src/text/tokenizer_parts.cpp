@@ -81,7 +81,8 @@ Result<Bpe> make_bpe(const TokenizerData& data, const TokenTable& table) {
   for (size_t byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     byte_ids[byte] = table.find(std::string_view(&c, 1));
-    if (byte_ids[byte] < 0) return bad_input("vocabulary: expected a token for every byte, got none for 0x{:02X}", byte);
+    if (byte_ids[byte] < 0)
+      return bad_input("vocabulary: expected a token for every byte, got none for 0x{:02X}", byte);
   }
   std::vector<Merge> merges;
   merges.reserve(data.merges.size());

@@ -36,7 +36,7 @@ struct TokenizerParts {
   TokenTable tokens;
   Bpe bpe;
   Seams seams;
-  WholeWords whole_words;        // refers to tokens and bpe: parts never move
+  WholeWords whole_words;         // refers to tokens and bpe: parts never move
   std::vector<AddedToken> added;  // by id
   AddedMatcher raw_matcher;       // tokens matched in the text as it came; finds indices into `added`
   AddedMatcher normal_matcher;    // tokens matched in its NFC form

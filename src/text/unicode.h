@@ -49,8 +49,8 @@ class Unicode {
   uint8_t record_of(CharProps props);
   void fill_properties();
 
-  std::vector<uint8_t> index_;                 // code point -> record
-  std::array<CharProps, 256> records_;         // record 0: other, yes, 0
+  std::vector<uint8_t> index_;          // code point -> record
+  std::array<CharProps, 256> records_;  // record 0: other, yes, 0
   int record_count_ = 1;
   struct Pair {
     uint64_t key;  // first << 32 | second

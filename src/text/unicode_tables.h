@@ -13,9 +13,9 @@ extern const std::span<const uint32_t> kCombiningClassRuns;  // value: canonical
 
 // One-step canonical decompositions, sorted by code, without the Hangul syllables (they follow a formula).
 struct DecompositionRow {
-  uint32_t code;      // | kComposes when first + second compose to it
+  uint32_t code;  // | kComposes when first + second compose to it
   uint32_t first;
-  uint32_t second;    // 0 when there is none
+  uint32_t second;  // 0 when there is none
 };
 inline constexpr uint32_t kComposes = 1u << 31;
 extern const std::span<const DecompositionRow> kDecompositions;

@@ -39,7 +39,8 @@ class WordEncoder {
  public:
   // text_bytes: about how much will be encoded, to size the cache. Texts given to encode() must stay in place for the
   // encoder's life, and *out may only grow meanwhile.
-  WordEncoder(const WholeWords& whole_words, const Bpe& bpe, const Seams& seams, size_t text_bytes, std::vector<int32_t>* out);
+  WordEncoder(const WholeWords& whole_words, const Bpe& bpe, const Seams& seams, size_t text_bytes,
+              std::vector<int32_t>* out);
   // Splits `text` into words and appends their ids.
   void encode(std::string_view text);
 

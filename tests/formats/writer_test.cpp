@@ -218,6 +218,7 @@ TEST(TensorWriter, StreamsFollowThePlan) {
     auto w = fresh();
     ASSERT_TRUE(w->write("a", chunk(3)).ok());
     EXPECT_FALSE(w->write("b", chunk(1)).ok());
+    EXPECT_THAT(std::string(w->write("a", chunk(2)).message()), HasSubstr("at most 1 more bytes, got 2"));
     EXPECT_THAT(std::string(w->finish().message()), HasSubstr("tensor a: expected 4 bytes before the end, got 3"));
   }
   EXPECT_EQ(folder.file_count(), 0u);

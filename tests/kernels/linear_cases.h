@@ -16,20 +16,29 @@
 namespace bantam::kernels {
 
 inline const std::vector<DType>& packable_types() {
-  static const std::vector<DType> types = {
-      DType::kF32,  DType::kF16,  DType::kBF16, DType::kF8E4M3, DType::kQ8_0, DType::kQ4_0,   DType::kQ4_1,  DType::kQ5_0,
-      DType::kQ5_1, DType::kQ2_K, DType::kQ3_K, DType::kQ4_K,   DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
+  static const std::vector<DType> types = {DType::kF32,  DType::kF16,  DType::kBF16,   DType::kF8E4M3,
+                                           DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,
+                                           DType::kQ5_1, DType::kQ2_K, DType::kQ3_K,   DType::kQ4_K,
+                                           DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
   return types;
 }
 
 // Byte places of the f16 scales in a block.
 inline std::vector<int> scale_places(DType dtype) {
   switch (dtype) {
-    case DType::kQ4_1: case DType::kQ5_1: case DType::kQ4_K: case DType::kQ5_K: return {0, 2};
-    case DType::kQ2_K: return {80, 82};
-    case DType::kQ3_K: return {108};
-    case DType::kQ6_K: return {208};
-    default: return {0};
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {0};
   }
 }
 
@@ -62,7 +71,9 @@ inline std::vector<uint8_t> random_source(Philox& rng, DType dtype, int64_t rows
   for (size_t at = 0; at < bytes.size(); at += size) {
     const float value = rng.uniform() * 2 - 1;
     const uint32_t any = rng.next();
-    const uint16_t half = wild ? static_cast<uint16_t>(any) : dtype == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
+    const uint16_t half = wild                   ? static_cast<uint16_t>(any)
+                          : dtype == DType::kF16 ? f32_to_f16(value)
+                                                 : f32_to_bf16(value);
     const uint8_t f8 = wild ? static_cast<uint8_t>(any) : static_cast<uint8_t>((any & 0x80) | (any >> 8) % 0x7F);
     if (size == 4) std::memcpy(&bytes[at], wild ? static_cast<const void*>(&any) : &value, 4);
     if (size == 2) std::memcpy(&bytes[at], &half, 2);

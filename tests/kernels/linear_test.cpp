@@ -1,5 +1,5 @@
 // One case list over every packable type, both modes and every table of this machine.
-#include "kernels/linear_kernels.h"
+#include "kernels/ref/linear.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "kernels/linear_cases.h"
-#include "kernels/ref/linear.h"
+#include "kernels/linear_kernels.h"
 #include "kernels/table.h"
 
 namespace bantam::kernels {
@@ -39,9 +39,14 @@ std::vector<float> run(const Table& table, const TestMatrix& w, const Activation
   std::vector<float> out(static_cast<size_t>(m * stride), -7.0f);
   auto scratch = Storage::allocate(kLinearScratchBytes);
   std::memset(scratch.value().data(), 0xFF, kLinearScratchBytes);
-  LinearJob job{.weight = w.packed, .m = m, .x = a.x.data() + first_row * a.cols, .x_stride = a.cols,
-                .q = a.q.data() + (a.q.empty() ? 0 : first_row * act_stride(a.cols)), .q_stride = act_stride(a.cols),
-                .out = out.data() + 1, .out_stride = stride};
+  LinearJob job{.weight = w.packed,
+                .m = m,
+                .x = a.x.data() + first_row * a.cols,
+                .x_stride = a.cols,
+                .q = a.q.data() + (a.q.empty() ? 0 : first_row * act_stride(a.cols)),
+                .q_stride = act_stride(a.cols),
+                .out = out.data() + 1,
+                .out_stride = stride};
   if (!extras.bias.empty()) job.bias = extras.bias.data();
   if (!extras.residual.empty()) {
     job.residual = extras.residual.data();
@@ -62,8 +67,8 @@ std::vector<float> run(const Table& table, const TestMatrix& w, const Activation
 struct Shape2 {
   int64_t rows, cols, m;
 };
-const Shape2 kShapes[] = {{1, 32, 1},   {15, 64, 2},   {17, 96, 3},   {33, 256, 5},  {48, 288, 6},  {16, 1, 4},
-                          {31, 77, 7},  {64, 512, 8},  {33, 768, 9},  {100, 256, 16}, {33, 2560, 33}, {40, 1056, 13}};
+const Shape2 kShapes[] = {{1, 32, 1},  {15, 64, 2},  {17, 96, 3},  {33, 256, 5},   {48, 288, 6},   {16, 1, 4},
+                          {31, 77, 7}, {64, 512, 8}, {33, 768, 9}, {100, 256, 16}, {33, 2560, 33}, {40, 1056, 13}};
 
 class LinearTest : public ::testing::TestWithParam<DType> {
  protected:
@@ -245,11 +250,11 @@ TEST(QuantizeRows, TablesAgreeAndBlocksAreRight) {
       }
     }
   }
-  EXPECT_EQ(expected.q[1].d, 0.0f);               // all zero
-  EXPECT_TRUE(std::isnan(expected.q[2].d));       // infinity
-  EXPECT_TRUE(std::isnan(expected.q[3].d));       // NaN
-  EXPECT_EQ(expected.q[4].d, 0.0f);               // far below what a scale can hold
-  const ActBlock& ties = expected.q[5];           // d = 1: halves round to even
+  EXPECT_EQ(expected.q[1].d, 0.0f);          // all zero
+  EXPECT_TRUE(std::isnan(expected.q[2].d));  // infinity
+  EXPECT_TRUE(std::isnan(expected.q[3].d));  // NaN
+  EXPECT_EQ(expected.q[4].d, 0.0f);          // far below what a scale can hold
+  const ActBlock& ties = expected.q[5];      // d = 1: halves round to even
   EXPECT_EQ(ties.d, 1.0f);
   EXPECT_EQ(ties.q[0], -16);
   EXPECT_EQ(ties.q[1], -14);

@@ -1,4 +1,6 @@
 // Hyper-parameters: both spellings of config.json, GGUF metadata, round trips, and everything that must be refused.
+#include "model/config.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,8 +9,9 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "base/rng.h"
 #include "formats/gguf_writer.h"
-#include "model/config.h"
+#include "model/rope.h"
 #include "support.h"
 
 namespace bantam::model {
@@ -22,7 +25,9 @@ constexpr std::string_view kQwen34b = R"({"architectures":["Qwen3ForCausalLM"],"
   "rms_norm_eps":1e-06,"rope_scaling":null,"rope_theta":1000000,"sliding_window":null,
   "tie_word_embeddings":true,"torch_dtype":"bfloat16","use_sliding_window":false,"vocab_size":151936})";
 
-Result<Config> parse(std::string_view text) { return config_from_json(parse_json(text, "config.json").value()); }
+Result<Config> parse(std::string_view text) {
+  return config_from_json(parse_json(text, "config.json").value());
+}
 // kQwen34b with one member replaced ("" removes it).
 Result<Config> with(std::string_view key, std::string_view value) {
   JsonValue json = parse_json(kQwen34b, "config.json").value();
@@ -66,13 +71,14 @@ TEST(ConfigTest, DefaultsAreTheReferences) {
 }
 
 TEST(ConfigTest, ReadsRopeScaling) {
-  const Config c = with("rope_scaling", R"({"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768})")
-                       .value();
+  const Config c =
+      with("rope_scaling", R"({"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768})").value();
   ASSERT_TRUE(c.rope_scaling.has_value());
   EXPECT_EQ(c.rope_scaling->factor, 4.0);
   EXPECT_EQ(c.rope_scaling->original_max_position_embeddings, 32768);
   EXPECT_EQ(c.rope_scaling->beta_fast, 32);
-  const Config old = with("rope_scaling", R"({"type":"yarn","factor":2,"attention_factor":1.5,"beta_fast":16})").value();
+  const Config old =
+      with("rope_scaling", R"({"type":"yarn","factor":2,"attention_factor":1.5,"beta_fast":16})").value();
   EXPECT_EQ(old.rope_scaling->original_max_position_embeddings, 40960) << "falls back to max_position_embeddings";
   EXPECT_EQ(old.rope_scaling->attention_factor, 1.5);
   EXPECT_FALSE(with("rope_scaling", R"({"rope_type":"default"})").value().rope_scaling.has_value());
@@ -127,7 +133,8 @@ TEST(ConfigTest, HyperParameterMatrix) {
       EXPECT_EQ(result.status().code(), ErrorCode::kBadInput);
     }
   }
-  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"}) {
+  for (const char* key :
+       {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"}) {
     const auto result = with(key, "");
     ASSERT_FALSE(result.ok());
     EXPECT_NE(result.status().message().find(key), std::string_view::npos) << result.status().message();
@@ -146,6 +153,41 @@ TEST(ConfigTest, HyperParameterMatrix) {
   EXPECT_FALSE(parse("{}").ok());
 }
 
+// Bytes flipped, dropped and doubled: whatever still parses is either refused or valid in every respect.
+TEST(ConfigTest, MutantsAreRefusedOrValid) {
+  Philox rng(2024);
+  int accepted = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text(kQwen34b);
+    for (uint32_t edits = 1 + rng.below(3); edits > 0; --edits) {
+      const size_t at = rng.below(static_cast<uint32_t>(text.size()));
+      constexpr std::string_view kBytes = "0123456789-.eE\",:{}[]null";
+      switch (rng.below(3)) {
+        case 0:
+          text[at] = kBytes[rng.below(static_cast<uint32_t>(kBytes.size()))];
+          break;
+        case 1:
+          text.erase(at, 1 + rng.below(4));
+          break;
+        default:
+          text.insert(at, text.substr(at, rng.below(8)));
+          break;
+      }
+    }
+    const auto json = parse_json(text, "config.json");
+    if (!json.ok()) continue;
+    const auto config = config_from_json(*json);
+    if (!config.ok()) {
+      EXPECT_EQ(config.status().code(), ErrorCode::kBadInput);
+      continue;
+    }
+    ++accepted;
+    EXPECT_TRUE(validate(*config).ok()) << text;
+    EXPECT_TRUE(make_rope(*config, 1).ok()) << text;
+  }
+  EXPECT_GT(accepted, 100);
+}
+
 TEST(ConfigTest, JsonRoundTrip) {
   for (const std::string_view model_name : named_configs()) {
     Config c = named_config(model_name).value();
@@ -159,8 +201,8 @@ TEST(ConfigTest, JsonRoundTrip) {
 
 // Parameters as the model cards count them, in millions.
 TEST(ConfigTest, ParameterCounts) {
-  const std::pair<const char*, int64_t> cases[] = {{"qwen3-0.6b", 596}, {"qwen3-1.7b", 1720}, {"qwen3-4b", 4022},
-                                                   {"qwen3-8b", 8190},  {"qwen3-14b", 14768}, {"qwen3-32b", 32762},
+  const std::pair<const char*, int64_t> cases[] = {{"qwen3-0.6b", 596},   {"qwen3-1.7b", 1720}, {"qwen3-4b", 4022},
+                                                   {"qwen3-8b", 8190},    {"qwen3-14b", 14768}, {"qwen3-32b", 32762},
                                                    {"qwen2.5-0.5b", 494}, {"qwen2.5-7b", 7615}};
   for (const auto& [model_name, millions] : cases) {
     EXPECT_EQ(named_config(model_name).value().parameter_count() / 1'000'000, millions) << model_name;
@@ -231,7 +273,8 @@ TEST(ConfigTest, DamagedGgufMetadata) {
 
 TEST(ConfigTest, ReleasedConfigOf2507) {
   const char* shared = std::getenv("BANTAM_SHARED");
-  const std::string path = std::string(shared ? shared : BANTAM_SOURCE_DIR "/../shared") + "/data/configs/qwen3-4b-2507.json";
+  const std::string path =
+      std::string(shared ? shared : BANTAM_SOURCE_DIR "/../shared") + "/data/configs/qwen3-4b-2507.json";
   std::ifstream file(path);
   if (!file) GTEST_SKIP() << "no " << path;
   std::stringstream text;

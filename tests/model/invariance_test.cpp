@@ -79,7 +79,8 @@ TEST_P(InvarianceTest, KernelTables) {
       spec.chunk = 16;
       for (const kernels::Table* table : kernels::available_tables()) {
         spec.table = table;
-        expect_same(sequences, spec, expected, std::string(table->name) + (numerics == Numerics::kFast ? " fast" : " exact"));
+        expect_same(sequences, spec, expected,
+                    std::string(table->name) + (numerics == Numerics::kFast ? " fast" : " exact"));
       }
     }
   }
@@ -88,7 +89,7 @@ TEST_P(InvarianceTest, KernelTables) {
 INSTANTIATE_TEST_SUITE_P(Types, InvarianceTest,
                          testing::Values(DType::kF32, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_K,
                                          DType::kQ6_K),
-                         [](const auto& info) { return std::string(name(info.param)); });
+                         [](const auto& instance) { return std::string(name(instance.param)); });
 
 // A fork: two continuations share a prefix's pages; each equals the same tokens fed alone.
 TEST(SegmentTest, ChildrenSeeTheirParentAndOnlyIt) {
@@ -150,8 +151,8 @@ struct HashRun {
   DType kv;
 };
 
-// tests/golden/model/hashes.json: {"MODEL MODE KV": "16 hex digits"}. BANTAM_UPDATE_HASHES=FILE writes what this machine
-// computes, for a deliberate change of numerics.
+// tests/golden/model/hashes.json: {"MODEL MODE KV": "16 hex digits"}. BANTAM_UPDATE_HASHES=FILE writes what this
+// machine computes, for a deliberate change of numerics.
 TEST(HashTest, LogitBitsAreTheCommittedOnes) {
   std::vector<HashRun> runs;
   for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {

@@ -1,4 +1,6 @@
 // Rotary frequencies against transformers (tests/golden/model/rope.json), and YaRN by requested context.
+#include "model/rope.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/mmap.h"
-#include "model/rope.h"
 #include "support.h"
 
 namespace bantam::model {

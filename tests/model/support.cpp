@@ -81,8 +81,7 @@ std::vector<std::vector<float>> run(const Weights& weights, const RunSpec& spec,
   ThreadPool pool(spec.threads);
   const kernels::Table& kernels_table = spec.table ? *spec.table : *kernels::available_tables()[0];
   const int64_t max_tok = std::min(spec.batch, count) * std::min(spec.chunk, longest);
-  Workspace ws =
-      Workspace::create(c, {max_tok, max_tok, longest}, kernels_table, pool, spec.numerics).value();
+  Workspace ws = Workspace::create(c, {max_tok, max_tok, longest}, kernels_table, pool, spec.numerics).value();
   const Rope rope = make_rope(c, std::min(longest, native_context(c))).value();
 
   std::vector<std::vector<float>> out(sequences.size());
@@ -152,8 +151,8 @@ Weights random_model(const Config& config, DType type, uint64_t seed, ThreadPool
       while ((root + 1) * (root + 1) <= spec.shape[1]) ++root;
       scale = 1.0f / static_cast<float>(root);
     }
-    const bool norm = !spec.is_matrix() && spec.role != Role::kQBias && spec.role != Role::kKBias &&
-                      spec.role != Role::kVBias;
+    const bool norm =
+        !spec.is_matrix() && spec.role != Role::kQBias && spec.role != Role::kKBias && spec.role != Role::kVBias;
     for (float& v : values) v = norm ? 1.0f + 0.25f * v : v * scale;
     DType stored = spec.is_matrix() ? type : DType::kF32;
     std::string raw(static_cast<size_t>(row_bytes(stored, spec.shape.elems())), '\0');
@@ -178,8 +177,9 @@ std::string safetensors_bytes(const std::vector<RawTensor>& tensors) {
   for (const RawTensor& t : tensors) {
     std::string shape;
     for (const int64_t d : t.shape) shape += (shape.empty() ? "" : ",") + std::to_string(d);
-    header += (header.size() > 1 ? "," : "") + fmt::format("\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                                                          t.name, t.dtype, shape, data.size(), data.size() + t.data.size());
+    header += (header.size() > 1 ? "," : "") +
+              fmt::format("\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", t.name, t.dtype, shape,
+                          data.size(), data.size() + t.data.size());
     data += t.data;
   }
   header += "}";

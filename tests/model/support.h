@@ -16,7 +16,9 @@
 
 namespace bantam::model {
 
-inline std::string golden_dir() { return std::string(BANTAM_SOURCE_DIR) + "/tests/golden/model"; }
+inline std::string golden_dir() {
+  return std::string(BANTAM_SOURCE_DIR) + "/tests/golden/model";
+}
 // The folders of tests/golden/model, sorted.
 std::vector<std::string> golden_names();
 

@@ -24,12 +24,24 @@ void* counted(std::size_t size) {
   throw std::bad_alloc();
 }
 }  // namespace
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void* operator new(std::size_t size) {
+  return counted(size);
+}
+void* operator new[](std::size_t size) {
+  return counted(size);
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, std::size_t) noexcept {
+  std::free(p);
+}
 
 namespace bantam::model {
 namespace {
@@ -62,8 +74,8 @@ std::vector<RawTensor> f32_tensors(const Config& c) {
   std::vector<RawTensor> tensors;
   for (const TensorSpec& spec : tensor_specs(c)) {
     std::vector<int64_t> shape(spec.shape.dims.begin(), spec.shape.dims.begin() + spec.shape.rank);
-    tensors.push_back({spec.hf_name, "F32", shape,
-                       bytes_of(random_values(tensors.size(), spec.shape.elems(), !spec.is_matrix()))});
+    tensors.push_back(
+        {spec.hf_name, "F32", shape, bytes_of(random_values(tensors.size(), spec.shape.elems(), !spec.is_matrix()))});
   }
   return tensors;
 }
@@ -78,7 +90,9 @@ struct Folder {
   }
 };
 
-std::vector<float> logits_of(const Weights& w) { return run(w, {}, {random_ids(4, 70, w.config.vocab_size)})[0]; }
+std::vector<float> logits_of(const Weights& w) {
+  return run(w, {}, {random_ids(4, 70, w.config.vocab_size)})[0];
+}
 
 TEST(BindTest, NamesCoverBothFormats) {
   const std::vector<TensorSpec> specs = tensor_specs(named_config("qwen3-8b").value());
@@ -115,20 +129,22 @@ TEST(BindTest, MissingExtraMisshapedMistyped) {
   std::string e = error_of([&](auto* t) { std::erase_if(*t, [](auto& r) { return r.name == "model.norm.weight"; }); });
   EXPECT_NE(e.find("expected tensor model.norm.weight of shape [160]"), std::string::npos) << e;
   e = error_of([&](auto* t) { at(t, "model.layers.1.mlp.up_proj.weight").shape = {160, 200}; });
-  EXPECT_NE(e.find("model.layers.1.mlp.up_proj.weight: expected shape [200, 160], got [160, 200]"), std::string::npos) << e;
+  EXPECT_NE(e.find("model.layers.1.mlp.up_proj.weight: expected shape [200, 160], got [160, 200]"), std::string::npos)
+      << e;
   e = error_of([&](auto* t) { t->push_back({"model.layers.2.extra", "F32", {1}, "1234"}); });
   EXPECT_NE(e.find("model.layers.2.extra"), std::string::npos) << e;
-  e = error_of([&](auto* t) {
-    at(t, "model.norm.weight").dtype = "I32";
-  });
+  e = error_of([&](auto* t) { at(t, "model.norm.weight").dtype = "I32"; });
   EXPECT_NE(e.find("expected f32, f16 or bf16, got i32"), std::string::npos) << e;
-  e = error_of([&](auto* t) { t->push_back({"model.layers.0.mlp.up_proj.weight_scale_inv", "F32", {2, 2}, std::string(16, 0)}); });
+  e = error_of([&](auto* t) {
+    t->push_back({"model.layers.0.mlp.up_proj.weight_scale_inv", "F32", {2, 2}, std::string(16, 0)});
+  });
   EXPECT_NE(e.find("f8_e4m3"), std::string::npos) << e;
   // Harmless company.
   EXPECT_EQ(error_of([&](auto* t) {
-    t->push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", "F32", {8}, std::string(32, 0)});
-    t->push_back({"lm_head.weight", "F32", {40, 160}, at(t, "model.embed_tokens.weight").data});
-  }), "");
+              t->push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", "F32", {8}, std::string(32, 0)});
+              t->push_back({"lm_head.weight", "F32", {40, 160}, at(t, "model.embed_tokens.weight").data});
+            }),
+            "");
 }
 
 TEST(BindTest, ConfigsThatPromiseMoreThanTheFileHas) {
@@ -158,7 +174,9 @@ TEST(WeightsTest, GgufEqualsHuggingFace) {
       auto writer = formats::create_gguf(path, metadata, plan).value();
       for (size_t i = 0; i < plan.size(); ++i) {
         const auto& view = binding.tensors[i]->view;
-        ASSERT_TRUE(writer->write(plan[i].name, {static_cast<const std::byte*>(view.data), static_cast<size_t>(view.bytes())}).ok());
+        ASSERT_TRUE(
+            writer->write(plan[i].name, {static_cast<const std::byte*>(view.data), static_cast<size_t>(view.bytes())})
+                .ok());
       }
       ASSERT_TRUE(writer->finish().ok());
       const Checkpoint gguf = Checkpoint::open(path).value();
@@ -198,7 +216,9 @@ TEST(WeightsTest, Fp8EqualsItsDequantisation) {
       std::vector<uint16_t> half;
       for (const float s : scales) half.push_back(f32_to_bf16(s));
       narrow.push_back({t.name, "F8_E4M3", t.shape, codes});
-      narrow.push_back({t.name + "_scale_inv", scale_type, {(rows + 127) / 128, block_cols},
+      narrow.push_back({t.name + "_scale_inv",
+                        scale_type,
+                        {(rows + 127) / 128, block_cols},
                         scale_type == "F32" ? bytes_of(scales) : bytes_of(half)});
       t.data = bytes_of(values);
     }
@@ -260,7 +280,8 @@ TEST(WeightsTest, EveryTensorIsVisited) {
     } else {
       std::copy_n(info.vector, row.size(), row.begin());
     }
-    EXPECT_EQ(0, std::memcmp(row.data(), tensors[i].data.data() + tensors[i].data.size() - row.size() * 4, row.size() * 4))
+    EXPECT_EQ(0,
+              std::memcmp(row.data(), tensors[i].data.data() + tensors[i].data.size() - row.size() * 4, row.size() * 4))
         << info.name;
     elems += info.shape.elems();
     ++i;

@@ -33,9 +33,9 @@ TEST(AttentionInvariance, StepsThreadsAndTables) {
     const auto tables = kernels::available_tables();
     const auto whole = run(tables.front(), 1, {kTok}, 1);
     for (const kernels::Table* table : tables) {
-      EXPECT_TRUE(same_bits(whole, run(table, 2, {kTok}, 2))) << table->name;
       EXPECT_TRUE(same_bits(whole, run(table, 2, {900, 100, 16, 1}, 3))) << table->name;
       if (table->name == "generic") continue;  // slow, and the point is made
+      EXPECT_TRUE(same_bits(whole, run(table, 2, {kTok}, 2))) << table->name;
       for (int threads : {1, 2, 3}) {
         for (const auto& steps : std::vector<std::vector<int64_t>>{{1}, {16}, {100}, {63, 2, 64, 1, 512, 7}}) {
           EXPECT_TRUE(same_bits(whole, run(table, threads, steps, 4)))
@@ -65,8 +65,8 @@ TEST(AttentionInvariance, SplitAndUnsplitRunsAgree) {
 }
 
 TEST(AttentionInvariance, MixedBatchEqualsEachSequenceAlone) {
-  const HeadShape heads{8, 2, 64};
-  const int64_t width = qkv_width(heads), out_width = 8 * 64;
+  const HeadShape heads{4, 2, 32};
+  const int64_t width = qkv_width(heads), out_width = 4 * 32;
   // Sequences of different age: {tokens already there, tokens of this step}.
   const std::pair<int64_t, int64_t> ages[] = {{0, 5},   {63, 1}, {64, 1},   {100, 37},
                                               {200, 1}, {0, 1},  {130, 64}, {1050, 1}};

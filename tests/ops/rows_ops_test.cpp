@@ -9,7 +9,9 @@
 namespace bantam::ops::test {
 namespace {
 
-const kernels::Table* best() { return kernels::available_tables().front(); }
+const kernels::Table* best() {
+  return kernels::available_tables().front();
+}
 
 TEST(RowOps, EmbedAndGatherTakeTheNamedRows) {
   constexpr int64_t kRows = 37, kCols = 96;
@@ -25,8 +27,10 @@ TEST(RowOps, EmbedAndGatherTakeTheNamedRows) {
   gather_rows(machine.context(), matrix(weights, kRows), ids, matrix(picked, 5));
   for (size_t t = 0; t < ids.size(); ++t) {
     const std::vector<float> want(weights.begin() + ids[t] * kCols, weights.begin() + (ids[t] + 1) * kCols);
-    EXPECT_TRUE(same_bits(want, {x.begin() + static_cast<int64_t>(t) * kCols, x.begin() + static_cast<int64_t>(t + 1) * kCols}));
-    EXPECT_TRUE(same_bits(want, {picked.begin() + static_cast<int64_t>(t) * kCols, picked.begin() + static_cast<int64_t>(t + 1) * kCols}));
+    EXPECT_TRUE(same_bits(
+        want, {x.begin() + static_cast<int64_t>(t) * kCols, x.begin() + static_cast<int64_t>(t + 1) * kCols}));
+    EXPECT_TRUE(same_bits(want, {picked.begin() + static_cast<int64_t>(t) * kCols,
+                                 picked.begin() + static_cast<int64_t>(t + 1) * kCols}));
   }
 }
 
@@ -81,7 +85,8 @@ TEST(RowOps, QkNormRopeTakesEachTokensOwnAngles) {
   const auto w = random_floats(32, 9);
   Machine machine(best(), 3, 50, heads, 50);
   std::vector<float> out(qkv.size());
-  qk_norm_rope(machine.context(), matrix(qkv, 50), w.data(), w.data(), heads, 1e-6f, matrix(cos_sin, 50), matrix(out, 50));
+  qk_norm_rope(machine.context(), matrix(qkv, 50), w.data(), w.data(), heads, 1e-6f, matrix(cos_sin, 50),
+               matrix(out, 50));
   for (int64_t t = 0; t < 50; ++t) {
     std::vector<float> one(static_cast<size_t>(qkv_width(heads)));
     best()->rows.qk_norm_rope(&qkv[static_cast<size_t>(t * qkv_width(heads))], w.data(), w.data(), 3, 1, 32, 1e-6f,

@@ -3,7 +3,8 @@
 //   tokenizer_tool tokenize FOLDER     {"text": s, "special": bool} -> {"ids": [...]}
 //   tokenizer_tool detokenize FOLDER   {"ids": [...]} -> {"text": s, "streamed": s}
 //   tokenizer_tool words               {"text": s} -> {"words": [...]}, the split of the NFC form
-//   tokenizer_tool bench FOLDER FILE.. one line per file: bytes, ids, best seconds (processor time) of a few encodings; first the load
+//   tokenizer_tool bench FOLDER FILE.. one line per file: bytes, ids, best seconds (processor time) of a few encodings;
+//   first the load
 #include <time.h>
 
 #include <cstdio>
@@ -39,7 +40,8 @@ std::string tokenize(const Tokenizer& tokenizer, const JsonValue& request) {
   const JsonValue* special = request.find("special");
   std::string out = "{\"ids\":[";
   const char* comma = "";
-  for (const int32_t id : tokenizer.encode(request.find("text")->as_string(), special != nullptr && special->as_bool())) {
+  for (const int32_t id :
+       tokenizer.encode(request.find("text")->as_string(), special != nullptr && special->as_bool())) {
     out += fmt::format("{}{}", comma, id);
     comma = ",";
   }

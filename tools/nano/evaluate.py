@@ -54,21 +54,27 @@ def with_bantam(program, model, items):
     name = [model] if model else []
     rendered = jsonl([program, "render"] + name + ["--jsonl", "-"], [request(i) for i in items])
     asks = [{"ids": r["ids"], "max_tokens": MAX_TOKENS[i["kind"]], "temperature": 0} for i, r in zip(items, rendered)]
-    return [r["text"] for r in jsonl([program, "complete"] + name + ["--jsonl", "-", "--numerics", "exact"], asks)]
+    return [r["text"] for r in jsonl([program, "complete"] + name + ["--jsonl", "-", "--numerics", "exact", "--kv", "f32"], asks)]
 
 
 def with_torch(folder, items):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    texts = []
-    for item in items:
-        text = tokenizer.apply_chat_template(item["messages"], tools=item.get("tools"), tokenize=False, add_generation_prompt=True, enable_thinking=item["enable_thinking"])
-        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
-        with torch.no_grad():
-            out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=MAX_TOKENS[item["kind"]], do_sample=False, temperature=None, top_k=None, top_p=None)
-        texts.append(tokenizer.decode(out[0, ids.shape[1]:], skip_special_tokens=True))  # drops <|im_end|>, keeps <think> and <tool_call>
+    tokenizer.padding_side = "left"
+    prompts = [tokenizer.apply_chat_template(i["messages"], tools=i.get("tools"), tokenize=False, add_generation_prompt=True, enable_thinking=i["enable_thinking"]) for i in items]
+    texts = [""] * len(items)
+    order = sorted(range(len(items)), key=lambda i: (items[i]["kind"], len(prompts[i])))
+    for kind in MAX_TOKENS:
+        of_kind = [i for i in order if items[i]["kind"] == kind]
+        for part in (of_kind[at:at + 25] for at in range(0, len(of_kind), 25)):
+            feed = tokenizer([prompts[i] for i in part], return_tensors="pt", add_special_tokens=False, padding=True)
+            with torch.no_grad():
+                out = model.generate(**feed, max_new_tokens=MAX_TOKENS[kind], do_sample=False, temperature=None, top_k=None, top_p=None)
+            for i, row in zip(part, out):  # skipping drops <|im_end|> and keeps <think> and <tool_call>
+                texts[i] = tokenizer.decode(row[feed["input_ids"].shape[1]:], skip_special_tokens=True)
     return texts
 
 

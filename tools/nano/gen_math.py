@@ -101,6 +101,29 @@ def turn(rng, split, thinking):
     return [{"role": "user", "content": question(rng, op, a, b)}, reply]
 
 
+def drill(rng):
+    """The one-digit facts that the steps are made of, many at a time: operands in the question, results in the answer."""
+    facts = []
+    for _ in range(rng.randint(4, 12)):
+        a, b = rng.randint(0, 9), rng.randint(0, 9)
+        form = rng.randrange(5)
+        if form == 0:
+            facts.append(("%d + %d" % (a, b), a + b))
+        elif form == 1:
+            facts.append(("%d + %d + %d" % (a, b, a % 2), a + b + a % 2))
+        elif form == 2:
+            left = a if a >= b else a + 10
+            facts.append(("%d - %d" % (left, b), left - b))
+        elif form == 3:
+            facts.append(("%d * %d" % (a, b), a * b))
+        else:
+            carry = rng.randint(0, 8)
+            facts.append(("%d + %d" % (a * b, carry), a * b + carry))
+    ask = rng.choice(("Compute each: ", "Calculate: ", "Work these out: ", "Solve: ")) + ", ".join(f[0] for f in facts)
+    reply = {"role": "assistant", "content": "\n".join("%s = %d" % f for f in facts)}
+    return {"kind": "drill", "messages": [{"role": "user", "content": ask}, reply], "thinking": False}
+
+
 def sample(rng, split, thinking, turns=1):
     messages = []
     for i in range(turns):

@@ -45,6 +45,8 @@ def greedy(model, ids):
             past = step.past_key_values
             top = step.logits[0, -1].topk(2)
             gap = min(gap, float(top.values[0] - top.values[1]))
+            if gap < MIN_GAP:
+                break
             out.append(int(top.indices[0]))
             feed = torch.tensor([[out[-1]]])
     return out, gap
@@ -59,7 +61,7 @@ def main():
         if per_kind.get(name, 0) >= 2:
             continue
         continuation, gap = greedy(model, ids)
-        if gap >= MIN_GAP and len(ids) > 4:
+        if gap >= MIN_GAP:
             per_kind[name] = per_kind.get(name, 0) + 1
             cases.append({"name": "%s-%d" % (name, per_kind[name]), "ids": ids, "continuation": continuation, "gap": gap})
         if len(cases) == CASES or tried > 200:

@@ -13,8 +13,8 @@ import gen_tools
 
 # kind: (weight at the start, weight at the end); in between linear over the first third of the training.
 WEIGHTS = {
-    "repeat": (24, 4), "lookup_small": (26, 16), "lookup_medium": (2, 8), "lookup_long": (0, 2), "arithmetic": (18, 20), "arithmetic_direct": (4, 6),
-    "json": (12, 18), "tool": (10, 22), "talk": (10, 14), "mixed": (2, 6),
+    "repeat": (24, 3), "lookup_small": (26, 13), "lookup_medium": (2, 8), "lookup_long": (0, 2), "arithmetic": (18, 20), "drill": (8, 8),
+    "arithmetic_direct": (2, 3), "json": (12, 18), "tool": (10, 22), "talk": (10, 12), "mixed": (2, 4),
 }
 
 
@@ -46,6 +46,8 @@ def draw(rng, kind):
         return gen_math.sample(rng, "train", True, turns=rng.choice((1, 1, 1, 2, 3)))
     if kind == "arithmetic_direct":
         return gen_math.sample(rng, "train", False, turns=rng.choice((1, 2, 4)))
+    if kind == "drill":
+        return gen_math.drill(rng)
     if kind == "mixed":
         return _mixed(rng, thinking)
     return {"json": gen_json, "tool": gen_tools, "talk": gen_talk}[kind].sample(rng, "train", thinking)

@@ -163,9 +163,9 @@ def main():
 
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    piece, saved_at, shown, losses = 0.0, time.time(), state["seconds"] - 240, []
+    begin, warm = time.time(), 0
+    piece, saved_at, shown, losses = 0.0, time.time(), state["seconds"], []
     while not stop and piece < args.minutes * 60 and state["seconds"] < args.total * 60:
-        begin = time.time()
         progress = state["seconds"] / (args.total * 60)
         ids, flags = data.next(progress)
         for opt in opts:
@@ -186,11 +186,12 @@ def main():
         losses.append(loss.item())
         state["step"] += 1
         state["tokens"] += ids.numel()
-        spent = time.time() - begin if state["step"] > 3 else 0.0  # compiling is not training
+        now = time.time()
+        spent, begin, warm = now - begin if warm >= 3 else 0.0, now, warm + 1  # compiling is not training
         piece, state["seconds"] = piece + spent, state["seconds"] + spent
         if not math.isfinite(losses[-1]):
             sys.exit("train: loss is %r at step %d" % (losses[-1], state["step"]))
-        if state["seconds"] - shown > 300:
+        if state["seconds"] - shown > 420:
             shown = state["seconds"]
             report(loss=round(sum(losses) / len(losses), 4), **exact_rates(net, tests))
             losses = []

@@ -4,7 +4,8 @@ text, each encoded whole, best of several, in processor time on both sides (so t
 count). `tokenizers` is timed by its faster entry (encode or encode_batch_fast).
 Then how bantam's time grows with length: the exponent from 512 KiB to 4 MiB (both beyond the caches) of Chinese text
 and of single-class runs.
-Exit status 1 below 5x or above an exponent of 1.1.
+Exit status 1 below 5x or above an exponent of 1.4: sorting and cache misses cost a little over 1, a quadratic step
+anywhere would show as 2.
     .oracles/bin/python tools/oracles/tokenizer_speed.py build/release/tests/text/tokenizer_tool
 """
 import json
@@ -75,7 +76,7 @@ def main():
         low, high = times[f"{name} {small}"][0], times[f"{name} {large}"][0]
         exponent = math.log(high / low) / math.log(large / small)
         print(f"{name:12} {small >> 10} KiB {low * 1e3:8.2f} ms   {large >> 10} KiB {high * 1e3:8.1f} ms   exponent {exponent:.2f}")
-        failed |= exponent > 1.1
+        failed |= exponent > 1.4
     return 1 if failed else 0
 
 

@@ -16,38 +16,47 @@
 namespace bantam::kernels {
 namespace {
 
+// clang-format off
 #include "kernels/cpu/linear_vec_avx2.inl.h"
-
 #include "kernels/cpu/generic/linear_block.inl.h"
+// clang-format on
 
-// h[m][half] of groups G..7 of one block with M tokens' blocks; run holds the int16 sums since the last widening.
-template <DType T, int M, int G = 0>
-BANTAM_INLINE void dot_groups(const uint8_t* planes, const ActBlock* acts, int64_t stride, VI* run, VI (*h)[2]) {
-  constexpr int half = packed_format(T).halves() == 2 ? G / 4 : 0;
+// kMagicBits - offset * (sum of the token's block or half)
+template <DType T, int Half>
+BANTAM_INLINE VI dot_start(const ActBlock* a) {
+  const VI magic = i_set32(kMagicBits);
+  if constexpr (kOffset<T> == 0) return magic;
+  return i_add32(magic, i_madd16(i_broadcast(a->sum), offset_pair<T, Half>()));
+}
+
+// h[M] of groups G.. of one block or half; run holds the int16 sums since the last widening.
+template <DType T, int M, int Half, int G>
+BANTAM_INLINE void dot_groups(const uint8_t* planes, const ActBlock* acts, int64_t stride, VI* run, VI* h) {
+  constexpr int steps = 8 / packed_format(T).halves(), step = G % steps;
   const VI w = load_code<T, G>(planes), magnitudes = magnitudes_of<T>(w);
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) {
     const VI product = products16<T>(w, magnitudes, i_broadcast(acts[m * stride].q + 4 * G));
-    run[m] = G % kRun<T> == 0 ? product : i_add16(run[m], product);
-    if constexpr ((G + 1) % kRun<T> == 0) {
-      const bool first = (G + 1 - kRun<T>) % (8 / packed_format(T).halves()) == 0;
-      h[m][half] = i_add32(first ? dot_start<T>(acts + m * stride, half) : h[m][half], i_widen(run[m]));
+    run[m] = step % kRun<T> == 0 ? product : i_add16(run[m], product);
+    if constexpr ((step + 1) % kRun<T> == 0) {
+      h[m] = i_add32(step < kRun<T> ? dot_start<T, Half>(acts + m * stride) : h[m], i_widen(run[m]));
     }
   }
-  if constexpr (G < 7) dot_groups<T, M, G + 1>(planes, acts, stride, run, h);
+  if constexpr (step + 1 < steps) dot_groups<T, M, Half, G + 1>(planes, acts, stride, run, h);
 }
-// Integer dots of one block of one row vector with M tokens' blocks: h[m][0], and h[m][1] for types with scales per 16.
-template <DType T, int M>
-BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64_t stride, VI (*h)[2]) {
+// h[M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens.
+template <DType T, int M, int Half>
+BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64_t stride, VI* h) {
   VI run[M];
-  dot_groups<T, M>(planes, acts, stride, run, h);
+  dot_groups<T, M, Half, Half * 4>(planes, acts, stride, run, h);
 }
 
 constexpr int64_t kGroupTiles = 1;
 constexpr int kFastVectors = 1;  // row vectors per register tile
 constexpr int64_t kTotalsStride = 16;
+constexpr int kStreamFloatTokens = 6;  // x 2 row vectors = 12 accumulators
 template <DType T>
-constexpr int64_t kRegisterTokens = kRun<T> == 8 ? 6 : 4;
+constexpr int64_t kRegisterTokens = kRun<T>* packed_format(T).halves() == 8 ? 6 : 4;
 template <DType T>
 struct PanelBlock;
 
@@ -57,54 +66,45 @@ void panel_dots(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts
 
 #include "kernels/cpu/generic/linear_fast.inl.h"
 
+// total += one block, or one half of it.
+template <DType T, int N, int Half>
+BANTAM_INLINE void panel_unit(const PanelBlock<T>* panel, const ActBlock* acts, int64_t stride, VF* total) {
+  constexpr int steps = 8 / packed_format(T).halves();
+  VI h[N];
+#pragma GCC unroll 8
+  for (int g = Half * steps; g < (Half + 1) * steps; g += kRun<T>) {
+    VI run[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < kRun<T>; ++i) {
+      const VI w = i_load(panel->codes[g + i]), magnitudes = magnitudes_of<T>(w);
+#pragma GCC unroll 6
+      for (int n = 0; n < N; ++n) {
+        const VI product = products16<T>(w, magnitudes, i_broadcast(acts[n * stride].q + 4 * (g + i)));
+        run[n] = i == 0 ? product : i_add16(run[n], product);
+      }
+    }
+#pragma GCC unroll 6
+    for (int n = 0; n < N; ++n) {
+      h[n] = i_add32(g == Half * steps ? dot_start<T, Half>(acts + n * stride) : h[n], i_widen(run[n]));
+    }
+  }
+  const UnitScales s{f_load(panel->scale[Half]), f_load(panel->shift[Half]),
+                     f_load(panel->add[packed_format(T).has_add() ? Half : 0])};
+#pragma GCC unroll 6
+  for (int n = 0; n < N; ++n) total[n] = add_unit<T, Half>(total[n], h[n], s, acts + n * stride);
+}
+
 template <DType T, int R, int N>
 void panel_dots(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts, int64_t stride, float* totals) {
   static_assert(R == 1);
-  constexpr PackedFormat f = packed_format(T);
-  constexpr int halves = f.halves(), steps = 8 / halves;
   VF total[N];
 #pragma GCC unroll 6
   for (int n = 0; n < N; ++n) total[n] = f_load(totals + n * kTotalsStride);
   for (int64_t b = 0; b < blocks; ++b, ++panel, ++acts) {
 #pragma GCC unroll 6
     for (int n = 0; n < N; ++n) prefetch(acts + (N + n) * stride);  // the next register tile's
-    VF t[N];
-#pragma GCC unroll 2
-    for (int half = 0; half < halves; ++half) {
-      VI h[N];
-      for (int g = half * steps; g < (half + 1) * steps; g += kRun<T>) {
-        VI run[N];
-#pragma GCC unroll 8
-        for (int i = 0; i < kRun<T>; ++i) {
-          const VI w = i_load(panel->codes[g + i]), magnitudes = magnitudes_of<T>(w);
-#pragma GCC unroll 6
-          for (int n = 0; n < N; ++n) {
-            const VI product = products16<T>(w, magnitudes, i_broadcast(acts[n * stride].q + 4 * (g + i)));
-            run[n] = i == 0 ? product : i_add16(run[n], product);
-          }
-        }
-#pragma GCC unroll 6
-        for (int n = 0; n < N; ++n) {
-          const VI so_far = g == half * steps ? dot_start<T>(acts + n * stride, half) : h[n];
-          h[n] = i_add32(so_far, i_widen(run[n]));
-        }
-      }
-      const VF scale = f_load(panel->scale[half]);
-#pragma GCC unroll 6
-      for (int n = 0; n < N; ++n) {
-        t[n] = half == 0 ? f_mul(f_from_i(h[n]), scale) : f_fma(f_from_i(h[n]), scale, t[n]);
-      }
-    }
-#pragma GCC unroll 6
-    for (int n = 0; n < N; ++n) {
-      if constexpr (f.has_add()) {
-        VF sums[2];
-        act_sums<T>(acts + n * stride, sums);
-#pragma GCC unroll 2
-        for (int half = 0; half < halves; ++half) t[n] = f_fma(sums[half], f_load(panel->add[half]), t[n]);
-      }
-      total[n] = f_fma(t[n], f_set(acts[n * stride].d), total[n]);
-    }
+    panel_unit<T, N, 0>(panel, acts, stride, total);
+    if constexpr (packed_format(T).halves() == 2) panel_unit<T, N, 1>(panel, acts, stride, total);
   }
 #pragma GCC unroll 6
   for (int n = 0; n < N; ++n) f_store(totals + n * kTotalsStride, total[n]);

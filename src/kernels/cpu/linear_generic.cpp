@@ -39,14 +39,14 @@ int dot(const int16_t* codes, const int8_t* q, int count) {
 
 void add_fast_block(const PackedFormat& f, const TileBlock& w, const ActBlock& a, float* total) {
   const int halves = f.halves(), width = 32 / halves;
-  const int sums[2] = {halves == 1 ? a.sum[0] + a.sum[1] : a.sum[0], a.sum[1]};
-  for (int r = 0; r < kRows; ++r) {
-    float t = static_cast<float>(dot(w.codes[r], a.q, width)) * w.scale[0][r];
-    if (halves == 2) t = std::fma(static_cast<float>(dot(w.codes[r] + 16, a.q + 16, 16)), w.scale[1][r], t);
-    if (f.has_add()) {
-      for (int h = 0; h < halves; ++h) t = std::fma(static_cast<float>(sums[h]), w.add[h][r], t);
+  for (int s = 0; s < halves; ++s) {
+    const float q_sum = static_cast<float>(halves == 1 ? a.sum[0] + a.sum[1] : a.sum[s]);
+    for (int r = 0; r < kRows; ++r) {
+      const float h = static_cast<float>(dot(w.codes[r] + s * width, a.q + s * width, width));
+      float t = std::fma(kMagic + h, w.scale[s][r], -(kMagic * w.scale[s][r]));
+      if (f.has_add()) t = std::fma(q_sum, w.add[s][r], t);
+      total[r] = std::fma(t, a.d, total[r]);
     }
-    total[r] = std::fma(t, a.d, total[r]);
   }
 }
 

@@ -8,16 +8,36 @@ constexpr int kParts = 2;  // vectors per tile
 using VF = __m256;
 using VI = __m256i;
 
-BANTAM_INLINE VF f_zero() { return _mm256_setzero_ps(); }
-BANTAM_INLINE VF f_load(const float* p) { return _mm256_loadu_ps(p); }
-BANTAM_INLINE void f_store(float* p, VF v) { _mm256_storeu_ps(p, v); }
-BANTAM_INLINE VF f_set(float v) { return _mm256_set1_ps(v); }
-BANTAM_INLINE VF f_add(VF a, VF b) { return _mm256_add_ps(a, b); }
-BANTAM_INLINE VF f_mul(VF a, VF b) { return _mm256_mul_ps(a, b); }
-BANTAM_INLINE VF f_fma(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
-BANTAM_INLINE VF f_neg(VF a) { return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f)); }
-BANTAM_INLINE VF f_from_i(VI v) { return _mm256_cvtepi32_ps(v); }
-BANTAM_INLINE VF f_from_bits(VI v) { return _mm256_castsi256_ps(v); }
+BANTAM_INLINE VF f_zero() {
+  return _mm256_setzero_ps();
+}
+BANTAM_INLINE VF f_load(const float* p) {
+  return _mm256_loadu_ps(p);
+}
+BANTAM_INLINE void f_store(float* p, VF v) {
+  _mm256_storeu_ps(p, v);
+}
+BANTAM_INLINE VF f_set(float v) {
+  return _mm256_set1_ps(v);
+}
+BANTAM_INLINE VF f_add(VF a, VF b) {
+  return _mm256_add_ps(a, b);
+}
+BANTAM_INLINE VF f_mul(VF a, VF b) {
+  return _mm256_mul_ps(a, b);
+}
+BANTAM_INLINE VF f_fma(VF a, VF b, VF c) {
+  return _mm256_fmadd_ps(a, b, c);
+}
+BANTAM_INLINE VF f_neg(VF a) {
+  return _mm256_xor_ps(a, _mm256_set1_ps(-0.0f));
+}
+BANTAM_INLINE VF f_from_i(VI v) {
+  return _mm256_cvtepi32_ps(v);
+}
+BANTAM_INLINE VF f_from_bits(VI v) {
+  return _mm256_castsi256_ps(v);
+}
 // One value per row of this part, from the tile's 16 consecutive f16, unsigned or signed bytes.
 BANTAM_INLINE VF f_from_f16(const uint8_t* p, int part) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p) + part));
@@ -34,23 +54,43 @@ BANTAM_INLINE VF f_from_f8(const uint8_t* p, int part) {
   const __m128i magnitude = _mm_and_si128(b, _mm_set1_epi16(0x7F));
   const __m128i sign = _mm_slli_epi16(_mm_and_si128(b, _mm_set1_epi16(0x80)), 8);
   const __m128i nan = _mm_cmpeq_epi16(magnitude, _mm_set1_epi16(0x7F));
-  const __m128i half = _mm_or_si128(_mm_or_si128(_mm_slli_epi16(magnitude, 7), sign),
-                                    _mm_and_si128(nan, _mm_set1_epi16(0x7E00)));
+  const __m128i half =
+      _mm_or_si128(_mm_or_si128(_mm_slli_epi16(magnitude, 7), sign), _mm_and_si128(nan, _mm_set1_epi16(0x7E00)));
   return _mm256_mul_ps(_mm256_cvtph_ps(half), _mm256_set1_ps(256.0f));
 }
-BANTAM_INLINE VI i_load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-BANTAM_INLINE void i_store(void* p, VI v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
-BANTAM_INLINE VI i_set8(int v) { return _mm256_set1_epi8(static_cast<char>(v)); }
-BANTAM_INLINE VI i_set32(int v) { return _mm256_set1_epi32(v); }
+BANTAM_INLINE VI i_load(const void* p) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+BANTAM_INLINE void i_store(void* p, VI v) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), v);
+}
+BANTAM_INLINE VI i_set8(int v) {
+  return _mm256_set1_epi8(static_cast<char>(v));
+}
+BANTAM_INLINE VI i_set32(int v) {
+  return _mm256_set1_epi32(v);
+}
 // Two int16 in every dword: the form of ActBlock::sum.
-BANTAM_INLINE VI i_pair(int low, int high) { return _mm256_set1_epi32((low & 0xFFFF) | high << 16); }
-BANTAM_INLINE VI i_and(VI a, VI b) { return _mm256_and_si256(a, b); }
-BANTAM_INLINE VI i_madd16(VI a, VI b) { return _mm256_madd_epi16(a, b); }
-BANTAM_INLINE VI i_sub32(VI a, VI b) { return _mm256_sub_epi32(a, b); }
+BANTAM_INLINE VI i_pair(int low, int high) {
+  return _mm256_set1_epi32((low & 0xFFFF) | high << 16);
+}
+BANTAM_INLINE VI i_and(VI a, VI b) {
+  return _mm256_and_si256(a, b);
+}
+BANTAM_INLINE VI i_madd16(VI a, VI b) {
+  return _mm256_madd_epi16(a, b);
+}
+BANTAM_INLINE VI i_sub32(VI a, VI b) {
+  return _mm256_sub_epi32(a, b);
+}
 template <int N>
-BANTAM_INLINE VI i_shr32(VI a) { return _mm256_srli_epi32(a, N); }
+BANTAM_INLINE VI i_shr32(VI a) {
+  return _mm256_srli_epi32(a, N);
+}
 template <int N>
-BANTAM_INLINE VI i_shl32(VI a) { return _mm256_slli_epi32(a, N); }
+BANTAM_INLINE VI i_shl32(VI a) {
+  return _mm256_slli_epi32(a, N);
+}
 // Bits move within their byte; the caller masks what crosses. REQUIRES: |left| < 8; negative moves right.
 template <int Left>
 BANTAM_INLINE VI i_move_bits(VI a) {
@@ -59,7 +99,9 @@ BANTAM_INLINE VI i_move_bits(VI a) {
   return a;
 }
 // (a & mask) | b
-BANTAM_INLINE VI i_merge(VI a, VI mask, VI b) { return _mm256_or_si256(_mm256_and_si256(a, mask), b); }
+BANTAM_INLINE VI i_merge(VI a, VI mask, VI b) {
+  return _mm256_or_si256(_mm256_and_si256(a, mask), b);
+}
 BANTAM_INLINE VI i_broadcast(const void* four_bytes) {
   int v;
   __builtin_memcpy(&v, four_bytes, 4);
@@ -71,7 +113,9 @@ template <DType T>
 constexpr bool kSigned = packed_format(T).bits == 8;
 template <DType T>
 constexpr int kOffset = kSigned<T> ? 0 : packed_format(T).offset;
-BANTAM_INLINE VI signed_codes(VI bytes) { return bytes; }
+BANTAM_INLINE VI signed_codes(VI bytes) {
+  return bytes;
+}
 BANTAM_INLINE VI iq4_codes(VI nibbles) {
   const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(quant::kIq4Values));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
@@ -84,10 +128,10 @@ BANTAM_INLINE VI code_at(VI codes) {
   return i_and(i_shr32<8 * I>(codes), i_set32(0xFF));
 }
 
-// Integer dots by vpmaddubsw: pairs of products in int16, which may be added up over kRun groups of 4 k before they must
-// be widened: 2 * (2^bits - 1) * 127 * kRun <= 32767 holds for 4 bits x 8 groups (30480), 5 x 4 (31496), 6 x 2 (32004).
-// Signed codes go as |w| times a with w's sign: 2 * 128 * 127 = 32512 fits once (|-128| = 128 as an unsigned byte, and
-// activations never reach -128, so their negation is exact).
+// Integer dots by vpmaddubsw: pairs of products in int16, which may be added up over kRun groups of 4 k before they
+// must be widened: 2 * (2^bits - 1) * 127 * kRun <= 32767 holds for 4 bits x 8 groups (30480), 5 x 4 (31496), 6 x 2
+// (32004). Signed codes go as |w| times a with w's sign: 2 * 128 * 127 = 32512 fits once (|-128| = 128 as an unsigned
+// byte, and activations never reach -128, so their negation is exact).
 template <DType T>
 constexpr int kRun = packed_format(T).bits <= 4   ? 8 / packed_format(T).halves()
                      : packed_format(T).bits == 5 ? 4
@@ -114,16 +158,8 @@ BANTAM_INLINE VI i_add32(VI a, VI b) {
   asm("" : "+x"(sum));
   return sum;
 }
-BANTAM_INLINE VI i_widen(VI pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
-
-// -offset * (sum of the half's activations): where an integer dot starts.
-template <DType T>
-BANTAM_INLINE VI dot_start(const ActBlock* a, int half) {
-  constexpr int offset = kOffset<T>;
-  if constexpr (offset == 0) return i_set32(0);
-  const VI sums = i_broadcast(a->sum);
-  if constexpr (packed_format(T).halves() == 1) return i_madd16(sums, i_pair(-offset, -offset));
-  return i_madd16(sums, half == 0 ? i_pair(-offset, 0) : i_pair(0, -offset));
+BANTAM_INLINE VI i_widen(VI pairs) {
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
 BANTAM_INLINE uint32_t max_u32(__m256i v) {

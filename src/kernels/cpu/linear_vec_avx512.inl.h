@@ -8,16 +8,36 @@ constexpr int kParts = 1;   // vectors per tile
 using VF = __m512;
 using VI = __m512i;
 
-BANTAM_INLINE VF f_zero() { return _mm512_setzero_ps(); }
-BANTAM_INLINE VF f_load(const float* p) { return _mm512_loadu_ps(p); }
-BANTAM_INLINE void f_store(float* p, VF v) { _mm512_storeu_ps(p, v); }
-BANTAM_INLINE VF f_set(float v) { return _mm512_set1_ps(v); }
-BANTAM_INLINE VF f_add(VF a, VF b) { return _mm512_add_ps(a, b); }
-BANTAM_INLINE VF f_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
-BANTAM_INLINE VF f_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
-BANTAM_INLINE VF f_neg(VF a) { return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f)); }
-BANTAM_INLINE VF f_from_i(VI v) { return _mm512_cvtepi32_ps(v); }
-BANTAM_INLINE VF f_from_bits(VI v) { return _mm512_castsi512_ps(v); }
+BANTAM_INLINE VF f_zero() {
+  return _mm512_setzero_ps();
+}
+BANTAM_INLINE VF f_load(const float* p) {
+  return _mm512_loadu_ps(p);
+}
+BANTAM_INLINE void f_store(float* p, VF v) {
+  _mm512_storeu_ps(p, v);
+}
+BANTAM_INLINE VF f_set(float v) {
+  return _mm512_set1_ps(v);
+}
+BANTAM_INLINE VF f_add(VF a, VF b) {
+  return _mm512_add_ps(a, b);
+}
+BANTAM_INLINE VF f_mul(VF a, VF b) {
+  return _mm512_mul_ps(a, b);
+}
+BANTAM_INLINE VF f_fma(VF a, VF b, VF c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+BANTAM_INLINE VF f_neg(VF a) {
+  return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f));
+}
+BANTAM_INLINE VF f_from_i(VI v) {
+  return _mm512_cvtepi32_ps(v);
+}
+BANTAM_INLINE VF f_from_bits(VI v) {
+  return _mm512_castsi512_ps(v);
+}
 // One value per row of this part, from 16 consecutive f16, unsigned or signed bytes.
 BANTAM_INLINE VF f_from_f16(const uint8_t* p, int) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -38,19 +58,39 @@ BANTAM_INLINE VF f_from_f8(const uint8_t* p, int) {
                                        _mm256_and_si256(nan, _mm256_set1_epi16(0x7E00)));
   return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(256.0f));
 }
-BANTAM_INLINE VI i_load(const void* p) { return _mm512_loadu_si512(p); }
-BANTAM_INLINE void i_store(void* p, VI v) { _mm512_storeu_si512(p, v); }
-BANTAM_INLINE VI i_set8(int v) { return _mm512_set1_epi8(static_cast<char>(v)); }
-BANTAM_INLINE VI i_set32(int v) { return _mm512_set1_epi32(v); }
+BANTAM_INLINE VI i_load(const void* p) {
+  return _mm512_loadu_si512(p);
+}
+BANTAM_INLINE void i_store(void* p, VI v) {
+  _mm512_storeu_si512(p, v);
+}
+BANTAM_INLINE VI i_set8(int v) {
+  return _mm512_set1_epi8(static_cast<char>(v));
+}
+BANTAM_INLINE VI i_set32(int v) {
+  return _mm512_set1_epi32(v);
+}
 // Two int16 in every dword: the form of ActBlock::sum.
-BANTAM_INLINE VI i_pair(int low, int high) { return _mm512_set1_epi32((low & 0xFFFF) | high << 16); }
-BANTAM_INLINE VI i_and(VI a, VI b) { return _mm512_and_si512(a, b); }
-BANTAM_INLINE VI i_madd16(VI a, VI b) { return _mm512_madd_epi16(a, b); }
-BANTAM_INLINE VI i_sub32(VI a, VI b) { return _mm512_sub_epi32(a, b); }
+BANTAM_INLINE VI i_pair(int low, int high) {
+  return _mm512_set1_epi32((low & 0xFFFF) | high << 16);
+}
+BANTAM_INLINE VI i_and(VI a, VI b) {
+  return _mm512_and_si512(a, b);
+}
+BANTAM_INLINE VI i_madd16(VI a, VI b) {
+  return _mm512_madd_epi16(a, b);
+}
+BANTAM_INLINE VI i_sub32(VI a, VI b) {
+  return _mm512_sub_epi32(a, b);
+}
 template <int N>
-BANTAM_INLINE VI i_shr32(VI a) { return _mm512_srli_epi32(a, N); }
+BANTAM_INLINE VI i_shr32(VI a) {
+  return _mm512_srli_epi32(a, N);
+}
 template <int N>
-BANTAM_INLINE VI i_shl32(VI a) { return _mm512_slli_epi32(a, N); }
+BANTAM_INLINE VI i_shl32(VI a) {
+  return _mm512_slli_epi32(a, N);
+}
 // Bits move within their byte; the caller masks what crosses. REQUIRES: |left| < 8; negative moves right.
 template <int Left>
 BANTAM_INLINE VI i_move_bits(VI a) {
@@ -59,7 +99,9 @@ BANTAM_INLINE VI i_move_bits(VI a) {
   return a;
 }
 // (a & mask) | b
-BANTAM_INLINE VI i_merge(VI a, VI mask, VI b) { return _mm512_ternarylogic_epi32(a, mask, b, 0xEA); }
+BANTAM_INLINE VI i_merge(VI a, VI mask, VI b) {
+  return _mm512_ternarylogic_epi32(a, mask, b, 0xEA);
+}
 BANTAM_INLINE VI i_broadcast(const void* four_bytes) {
   int v;
   __builtin_memcpy(&v, four_bytes, 4);
@@ -69,7 +111,9 @@ BANTAM_INLINE VI i_broadcast(const void* four_bytes) {
 // Codes are unsigned bytes for vpdpbusd: signed ones (q8_0, iq4) are stored plus 128 and that is their offset.
 template <DType T>
 constexpr int kOffset = packed_format(T).bits == 8 ? 128 : packed_format(T).offset;
-BANTAM_INLINE VI signed_codes(VI bytes) { return _mm512_xor_si512(bytes, i_set8(0x80)); }
+BANTAM_INLINE VI signed_codes(VI bytes) {
+  return _mm512_xor_si512(bytes, i_set8(0x80));
+}
 BANTAM_INLINE VI iq4_codes(VI nibbles) {
   constexpr const int8_t* v = quant::kIq4Values;
   alignas(16) static constexpr uint8_t table[16] = {
@@ -90,7 +134,9 @@ BANTAM_INLINE VI code_at(VI codes) {
 }
 
 // h += codes of one group . 4 activations
-BANTAM_INLINE VI i_dot4(VI h, VI codes, VI acts) { return _mm512_dpbusd_epi32(h, codes, acts); }
+BANTAM_INLINE VI i_dot4(VI h, VI codes, VI acts) {
+  return _mm512_dpbusd_epi32(h, codes, acts);
+}
 
 // One block of activations: see ActBlock. Same IEEE operations as the generic table.
 BANTAM_INLINE void quantize_block(const float* x, ActBlock* out) {

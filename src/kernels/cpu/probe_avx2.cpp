@@ -62,7 +62,8 @@ double int8(int64_t rounds) {
 }  // namespace
 
 ProbeKernels probe_kernels_avx2() {
-  return {.read = read, .fma = fma, .int8 = int8, .flop_per_round = kChains * 8 * 2, .int8_op_per_round = kChains * 32 * 2};
+  return {
+      .read = read, .fma = fma, .int8 = int8, .flop_per_round = kChains * 8 * 2, .int8_op_per_round = kChains * 32 * 2};
 }
 
 }  // namespace bantam::kernels

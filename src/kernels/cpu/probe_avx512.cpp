@@ -61,7 +61,11 @@ double int8(int64_t rounds) {
 }  // namespace
 
 ProbeKernels probe_kernels_avx512() {
-  return {.read = read, .fma = fma, .int8 = int8, .flop_per_round = kChains * 16 * 2, .int8_op_per_round = kChains * 64 * 2};
+  return {.read = read,
+          .fma = fma,
+          .int8 = int8,
+          .flop_per_round = kChains * 16 * 2,
+          .int8_op_per_round = kChains * 64 * 2};
 }
 
 }  // namespace bantam::kernels

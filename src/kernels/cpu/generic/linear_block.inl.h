@@ -1,7 +1,9 @@
 // Unpacking one block of one row vector of a quantised tile, on top of an ISA's building blocks (linear_vec_*.inl.h).
 // Included inside the anonymous namespace and target region of the vector tables.
 
-BANTAM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+BANTAM_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 
 // Codes of group G, as the ISA's dots want them. planes: this row vector's lanes of the block's first line.
 template <DType T, int G>
@@ -77,28 +79,34 @@ BANTAM_INLINE BlockScales load_scales(const GroupScales& group, const uint8_t* h
   return s;
 }
 
-// Sums of a token's block as floats, for the additive terms: sums[0] of all 32, or one per 16.
-template <DType T>
-BANTAM_INLINE void act_sums(const ActBlock* a, VF* sums) {
-  constexpr PackedFormat f = packed_format(T);
-  if constexpr (f.has_add()) {
-    const VI pair = i_broadcast(a->sum);
-    sums[0] = f_from_i(i_madd16(pair, i_pair(1, f.halves() == 1 ? 1 : 0)));
-    if constexpr (f.halves() == 2) sums[1] = f_from_i(i_madd16(pair, i_pair(0, 1)));
-  }
+// Sum of a token's block, or of its half, as a float: for the additive terms.
+template <DType T, int Half>
+BANTAM_INLINE VF act_sum(const ActBlock* a) {
+  constexpr bool whole = packed_format(T).halves() == 1;
+  return f_from_i(i_madd16(i_broadcast(a->sum), i_pair(whole || Half == 0, whole || Half == 1)));
 }
 
-// total += t * d with t from the block's integer dots: the float order of linear_kernels.h.
-template <DType T>
-BANTAM_INLINE VF add_block(VF total, const VI* h, const VF* scale, const VF* add, const VF* sums, float d) {
-  constexpr PackedFormat f = packed_format(T);
-  VF t = f_mul(f_from_i(h[0]), scale[0]);
-  if constexpr (f.halves() == 2) t = f_fma(f_from_i(h[1]), scale[1], t);
-  if constexpr (f.has_add()) {
-    t = f_fma(sums[0], add[0], t);
-    if constexpr (f.halves() == 2) t = f_fma(sums[1], add[1], t);
-  }
-  return f_fma(t, f_set(d), total);
+// -offset * (sum of a token's block or half) as int16 pairs: what an integer dot starts from, beside kMagicBits.
+template <DType T, int Half>
+BANTAM_INLINE VI offset_pair() {
+  constexpr bool whole = packed_format(T).halves() == 1;
+  return i_pair(whole || Half == 0 ? -kOffset<T> : 0, whole || Half == 1 ? -kOffset<T> : 0);
+}
+
+// Scales of a block or half in the form of linear_kernels.h: `shift` is -(kMagic * scale).
+struct UnitScales {
+  VF scale, shift, add;
+};
+BANTAM_INLINE VF shift_of(VF scale) {
+  return f_mul(scale, f_set(-kMagic));
+}
+
+// total += (h * scale + sum * add) * d, where h_bits are the bits of kMagic + h.
+template <DType T, int Half>
+BANTAM_INLINE VF add_unit(VF total, VI h_bits, const UnitScales& s, const ActBlock* a) {
+  VF t = f_fma(f_from_bits(h_bits), s.scale, s.shift);
+  if constexpr (packed_format(T).has_add()) t = f_fma(act_sum<T, Half>(a), s.add, t);
+  return f_fma(t, f_set(a->d), total);
 }
 
 // Epilogue of one token's 16 totals of a tile (any table, any mode): bias, then residual.

@@ -5,16 +5,17 @@
 // kExactBlocks blocks with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x
 // up to 6 tokens. With one or two tokens several blocks run side by side: a block is a chain of 32 dependent FMAs.
 
-constexpr int kExactVectors = 2;                      // row vectors per register tile
-constexpr int kExactTiles = kExactVectors / kParts;   // tiles per panel
+constexpr int kExactVectors = 2;                     // row vectors per register tile
+constexpr int kExactTiles = kExactVectors / kParts;  // tiles per panel
 constexpr int64_t kExactBlocks = 4;
-constexpr int64_t kExactPanelFloats = kExactBlocks * kBlock * kTileRows;  // of one tile
+constexpr int64_t kExactPanelFloats = kExactBlocks * kBlock * kTileRows;   // of one tile
 constexpr int64_t kVectorStep = kParts == 1 ? kExactPanelFloats : kLanes;  // between row vectors of a panel
 
 // Element k + Odd of a float tile, one row vector. REQUIRES: k even (bf16 tiles hold pairs).
 template <DType T, int Odd>
 BANTAM_INLINE VF load_weight(const uint8_t* tile, int64_t k, int part) {
-  if constexpr (T == DType::kF32) return f_load(reinterpret_cast<const float*>(tile) + (k + Odd) * kTileRows + part * kLanes);
+  if constexpr (T == DType::kF32)
+    return f_load(reinterpret_cast<const float*>(tile) + (k + Odd) * kTileRows + part * kLanes);
   if constexpr (T == DType::kF16) return f_from_f16(tile + (k + Odd) * 2 * kTileRows, part);
   if constexpr (T == DType::kF8E4M3) return f_from_f8(tile + (k + Odd) * kTileRows, part);
   if constexpr (T == DType::kBF16) {
@@ -56,7 +57,7 @@ BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stri
     VF v[R];
 #pragma GCC unroll 2
     for (int r = 0; r < R; ++r) v[r] = w.template load<Odd>(c * kBlock + k, r);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
       const VF a = f_set(x[n * x_stride + c * kBlock + k + Odd]);
 #pragma GCC unroll 2
@@ -136,7 +137,8 @@ BANTAM_INLINE void store_weights(const VI* codes, const BlockScales& s, float* o
   VI code = code_at<T, I>(codes[G]);
   if constexpr (kOffset<T> != 0) code = i_sub32(code, i_set32(kOffset<T>));
   const VF value = f_from_i(code);
-  f_store(out + (4 * G + I) * kTileRows, f.has_add() ? f_fma(value, s.scale[half], s.add[half]) : f_mul(value, s.scale[half]));
+  f_store(out + (4 * G + I) * kTileRows,
+          f.has_add() ? f_fma(value, s.scale[half], s.add[half]) : f_mul(value, s.scale[half]));
   if constexpr (I < 3) {
     store_weights<T, G, I + 1>(codes, s, out);
   } else if constexpr (G < 7) {
@@ -188,7 +190,8 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
   for (int64_t k = 0; k < cols; k += kExactBlocks * kBlock) {
     const int64_t count = cols - k < kExactBlocks * kBlock ? cols - k : kExactBlocks * kBlock;
     for (int64_t t = 0; t < tiles; ++t) {
-      fill_panel<T>(job.weight, f8_scales_of<T>(job.weight, tile + t), tile + t, k, count, panel + t * kExactPanelFloats);
+      fill_panel<T>(job.weight, f8_scales_of<T>(job.weight, tile + t), tile + t, k, count,
+                    panel + t * kExactPanelFloats);
     }
     const float* x = job.x + first * job.x_stride + k;
     if (tiles == kExactTiles) {
@@ -198,7 +201,8 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
     }
   }
   for (int64_t m = 0; m < tokens; ++m) {
-    for (int64_t t = 0; t < tiles; ++t) store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+    for (int64_t t = 0; t < tiles; ++t)
+      store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
   }
 }
 
@@ -207,9 +211,9 @@ template <DType T>
 void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
   const int64_t bytes = tile_bytes(T, job.weight.cols);
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-    alignas(64) float totals[kStreamTokens * kTotalsStride] = {};
+    alignas(64) float totals[kStreamFloatTokens * kTotalsStride] = {};
     const TileWeights<T> w{tile_at(job.weight, tile, bytes), f8_scales_of<T>(job.weight, tile), 0};
-    add_tokens<TileWeights<T>, kParts, kStreamTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
+    add_tokens<TileWeights<T>, kParts, kStreamFloatTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
     for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kTotalsStride);
   }
 }
@@ -217,7 +221,7 @@ void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
 template <DType T>
 void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   if constexpr (info(T).is_float) {
-    if (job.m >= 1 && job.m <= kStreamTokens) return stream_floats<T>(job, tile_begin, tile_end);
+    if (job.m >= 1 && job.m <= kStreamFloatTokens) return stream_floats<T>(job, tile_begin, tile_end);
   }
   for (int64_t tile = tile_begin; tile < tile_end; tile += kExactTiles) {
     const int64_t tiles = tile_end - tile < kExactTiles ? tile_end - tile : kExactTiles;
@@ -230,21 +234,37 @@ void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::
 
 void run_exact_any(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   switch (job.weight.dtype) {
-    case DType::kF32: return run_exact<DType::kF32>(job, tile_begin, tile_end, scratch);
-    case DType::kF16: return run_exact<DType::kF16>(job, tile_begin, tile_end, scratch);
-    case DType::kBF16: return run_exact<DType::kBF16>(job, tile_begin, tile_end, scratch);
-    case DType::kF8E4M3: return run_exact<DType::kF8E4M3>(job, tile_begin, tile_end, scratch);
-    case DType::kQ8_0: return run_exact<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
-    case DType::kQ4_0: return run_exact<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
-    case DType::kQ4_1: return run_exact<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
-    case DType::kQ5_0: return run_exact<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
-    case DType::kQ5_1: return run_exact<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
-    case DType::kQ2_K: return run_exact<DType::kQ2_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ3_K: return run_exact<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ4_K: return run_exact<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ5_K: return run_exact<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ6_K: return run_exact<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
-    case DType::kIQ4_NL: return run_exact<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
-    default: return run_exact<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
+    case DType::kF32:
+      return run_exact<DType::kF32>(job, tile_begin, tile_end, scratch);
+    case DType::kF16:
+      return run_exact<DType::kF16>(job, tile_begin, tile_end, scratch);
+    case DType::kBF16:
+      return run_exact<DType::kBF16>(job, tile_begin, tile_end, scratch);
+    case DType::kF8E4M3:
+      return run_exact<DType::kF8E4M3>(job, tile_begin, tile_end, scratch);
+    case DType::kQ8_0:
+      return run_exact<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_0:
+      return run_exact<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_1:
+      return run_exact<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_0:
+      return run_exact<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_1:
+      return run_exact<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
+    case DType::kQ2_K:
+      return run_exact<DType::kQ2_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ3_K:
+      return run_exact<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_K:
+      return run_exact<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_K:
+      return run_exact<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ6_K:
+      return run_exact<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
+    case DType::kIQ4_NL:
+      return run_exact<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
+    default:
+      return run_exact<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
   }
 }

@@ -3,17 +3,28 @@
 //
 // Few tokens (M <= kStreamTokens): stream_tokens reads each tile once, unpacks in registers and dots with all tokens:
 // decode is bound by memory, one forward stream per thread.
-// More: a panel of kPanelBlocks blocks x kGroupTiles tiles is unpacked once into scratch (L1), then all tokens pass over
-// it in register tiles; running totals of every token wait in scratch between panels. Per 16 rows x 32 k x 1 token on
-// AVX-512: 8 vpdpbusd + convert + multiply + FMA (+1 per additive term, +2 for scales per 16).
+// More: a panel of kPanelBlocks blocks x kGroupTiles tiles is unpacked once into scratch (L1), then all tokens pass
+// over it in register tiles; running totals of every token wait in scratch between panels. Per 16 rows x 32 k x 1 token
+// on AVX-512: 8 vpdpbusd + 2 FMA (+2 for scales per 16, +1 per additive term).
 
 constexpr int kStreamTokens = 8;
-constexpr int64_t kPanelBlocks = 8;
+constexpr int64_t kPanelBlocks = 16;
 // With two row vectors per tile the stream goes over this many blocks (a cached 2 KiB or so) once per vector.
 constexpr int64_t kRunBlocks = 8;
 
 inline const uint8_t* tile_at(const PackedMatrix& w, int64_t tile, int64_t bytes) {
   return reinterpret_cast<const uint8_t*>(w.data) + tile * bytes;
+}
+
+// sum[M] += one block, or the second half of it.
+template <DType T, int M, int Half>
+BANTAM_INLINE void stream_unit(const uint8_t* planes, const BlockScales& s, const ActBlock* acts, int64_t stride,
+                               VF* sum) {
+  VI h[M];
+  dot_tokens<T, M, Half>(planes, acts, stride, h);
+  const UnitScales unit{s.scale[Half], shift_of(s.scale[Half]), s.add[Half]};
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) sum[m] = add_unit<T, Half>(sum[m], h[m], unit, acts + m * stride);
 }
 
 // sum[M] += blocks [first, first + count) of one row vector. REQUIRES: first starts a group.
@@ -28,16 +39,13 @@ BANTAM_INLINE void stream_blocks(const LinearJob& job, const uint8_t* tile, int 
     const uint8_t* planes = header + f.header_bytes() + part * kLanes * 4;
     const int64_t here = count < f.group_blocks() ? count : f.group_blocks();
     for (int64_t i = 0; i < here; ++i, ++acts, planes += f.code_bytes()) {
-      VI h[M][2];
-      dot_tokens<T, M>(planes, acts, job.q_stride, h);
-      const BlockScales s = load_scales<T>(group, header, i, part);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
-        const ActBlock* a = acts + m * job.q_stride;
-        VF sums[2];
-        act_sums<T>(a, sums);
-        sum[m] = add_block<T>(sum[m], h[m], s.scale, s.add, sums, a->d);
+      for (int line = 0; line < f.code_bytes(); line += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(planes + PFD + line), PFH);
       }
+      const BlockScales s = load_scales<T>(group, header, i, part);
+      stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sum);
+      if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sum);
     }
   }
 }
@@ -64,12 +72,12 @@ void stream_tokens(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
   }
 }
 
-// One block of one row vector in a panel: codes of 8 groups, then scales, then additive terms.
+// One block of one row vector in a panel: codes of 8 groups, then scales (UnitScales).
 template <DType T>
 struct PanelBlock {
   static constexpr PackedFormat f = packed_format(T);
   alignas(kLanes * 4) uint8_t codes[8][kLanes * 4];
-  float scale[f.halves()][kLanes];
+  float scale[f.halves()][kLanes], shift[f.halves()][kLanes];
   float add[f.has_add() ? f.halves() : 1][kLanes];
 };
 
@@ -86,6 +94,7 @@ void unpack_panel(const uint8_t* tile, int64_t block_begin, int64_t count, int p
     for (int g = 0; g < 8; ++g) i_store(out[n].codes[g], codes[g]);
     for (int h = 0; h < f.halves(); ++h) {
       f_store(out[n].scale[h], s.scale[h]);
+      f_store(out[n].shift[h], shift_of(s.scale[h]));
       if constexpr (f.has_add()) f_store(out[n].add[h], s.add[h]);
     }
   }
@@ -102,12 +111,24 @@ void panel_pass(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts
     const ActBlock* a = acts + done * stride;
     float* to = totals + done * kTotalsStride;
     switch (count) {
-      case 1: panel_dots<T, R, 1>(panel, blocks, a, stride, to); break;
-      case 2: panel_dots<T, R, 2>(panel, blocks, a, stride, to); break;
-      case 3: panel_dots<T, R, 3>(panel, blocks, a, stride, to); break;
-      case 4: panel_dots<T, R, 4>(panel, blocks, a, stride, to); break;
-      case 5: if constexpr (most >= 5) panel_dots<T, R, 5>(panel, blocks, a, stride, to); break;
-      default: if constexpr (most >= 6) panel_dots<T, R, 6>(panel, blocks, a, stride, to); break;
+      case 1:
+        panel_dots<T, R, 1>(panel, blocks, a, stride, to);
+        break;
+      case 2:
+        panel_dots<T, R, 2>(panel, blocks, a, stride, to);
+        break;
+      case 3:
+        panel_dots<T, R, 3>(panel, blocks, a, stride, to);
+        break;
+      case 4:
+        panel_dots<T, R, 4>(panel, blocks, a, stride, to);
+        break;
+      case 5:
+        if constexpr (most >= 5) panel_dots<T, R, 5>(panel, blocks, a, stride, to);
+        break;
+      default:
+        if constexpr (most >= 6) panel_dots<T, R, 6>(panel, blocks, a, stride, to);
+        break;
     }
     done += count;
   }
@@ -138,23 +159,34 @@ void panel_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
     }
   }
   for (int64_t m = 0; m < tokens; ++m) {
-    for (int64_t t = 0; t < tiles; ++t) store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+    for (int64_t t = 0; t < tiles; ++t)
+      store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
   }
 }
 
 template <DType T>
 void run_fast(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   switch (job.m) {
-    case 0: return;
-    case 1: return stream_tokens<T, 1>(job, tile_begin, tile_end);
-    case 2: return stream_tokens<T, 2>(job, tile_begin, tile_end);
-    case 3: return stream_tokens<T, 3>(job, tile_begin, tile_end);
-    case 4: return stream_tokens<T, 4>(job, tile_begin, tile_end);
-    case 5: return stream_tokens<T, 5>(job, tile_begin, tile_end);
-    case 6: return stream_tokens<T, 6>(job, tile_begin, tile_end);
-    case 7: return stream_tokens<T, 7>(job, tile_begin, tile_end);
-    case 8: return stream_tokens<T, 8>(job, tile_begin, tile_end);
-    default: break;
+    case 0:
+      return;
+    case 1:
+      return stream_tokens<T, 1>(job, tile_begin, tile_end);
+    case 2:
+      return stream_tokens<T, 2>(job, tile_begin, tile_end);
+    case 3:
+      return stream_tokens<T, 3>(job, tile_begin, tile_end);
+    case 4:
+      return stream_tokens<T, 4>(job, tile_begin, tile_end);
+    case 5:
+      return stream_tokens<T, 5>(job, tile_begin, tile_end);
+    case 6:
+      return stream_tokens<T, 6>(job, tile_begin, tile_end);
+    case 7:
+      return stream_tokens<T, 7>(job, tile_begin, tile_end);
+    case 8:
+      return stream_tokens<T, 8>(job, tile_begin, tile_end);
+    default:
+      break;
   }
   for (int64_t tile = tile_begin; tile < tile_end; tile += kGroupTiles) {
     const int64_t tiles = tile_end - tile < kGroupTiles ? tile_end - tile : kGroupTiles;
@@ -167,18 +199,30 @@ void run_fast(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::b
 
 void run_fast_any(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   switch (job.weight.dtype) {
-    case DType::kQ8_0: return run_fast<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
-    case DType::kQ4_0: return run_fast<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
-    case DType::kQ4_1: return run_fast<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
-    case DType::kQ5_0: return run_fast<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
-    case DType::kQ5_1: return run_fast<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
-    case DType::kQ2_K: return run_fast<DType::kQ2_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ3_K: return run_fast<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ4_K: return run_fast<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ5_K: return run_fast<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
-    case DType::kQ6_K: return run_fast<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
-    case DType::kIQ4_NL: return run_fast<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
-    default: return run_fast<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
+    case DType::kQ8_0:
+      return run_fast<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_0:
+      return run_fast<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_1:
+      return run_fast<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_0:
+      return run_fast<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_1:
+      return run_fast<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
+    case DType::kQ2_K:
+      return run_fast<DType::kQ2_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ3_K:
+      return run_fast<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ4_K:
+      return run_fast<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ5_K:
+      return run_fast<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ6_K:
+      return run_fast<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
+    case DType::kIQ4_NL:
+      return run_fast<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
+    default:
+      return run_fast<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
   }
 }
 

@@ -1,0 +1,113 @@
+// AnswerParser on the house model's tokenizer: framing, thinking, tool calls, and everything models do wrong.
+#include "engine/answer_parser.h"
+
+#include "engine/nano.h"
+
+namespace bantam::engine {
+namespace {
+
+class AnswerParserTest : public ::testing::Test {
+ protected:
+  // Feeds the ids of `answer`, tags as control tokens, and returns what was streamed ("R:" and "C:" pieces merged).
+  std::string parse(const std::string& answer, bool starts_in_thinking = false) {
+    return feed(tokenizer_.encode(answer, /*allow_added=*/true), starts_in_thinking);
+  }
+  std::string feed(const std::vector<int32_t>& ids, bool starts_in_thinking = false) {
+    parser_ = std::make_unique<AnswerParser>(tokenizer_, starts_in_thinking);
+    std::string reasoning, content;
+    const auto take = [&](const AnswerDelta& delta) {
+      if (delta.kind == AnswerDelta::Kind::kReasoning) reasoning += delta.text;
+      if (delta.kind == AnswerDelta::Kind::kContent) content += delta.text;
+    };
+    for (int32_t id : ids) take(parser_->push(id));
+    take(parser_->finish());
+    EXPECT_EQ(reasoning, parser_->reasoning()) << "the stream and the whole differ";
+    EXPECT_EQ(content, parser_->content()) << "the stream and the whole differ";
+    return "R:" + reasoning + "|C:" + content;
+  }
+  const std::vector<ToolCall>& calls() const { return parser_->tool_calls(); }
+
+  text::Tokenizer tokenizer_ = nano_tokenizer();
+  std::unique_ptr<AnswerParser> parser_;
+};
+
+TEST_F(AnswerParserTest, PlainAndThinking) {
+  EXPECT_EQ(parse("Hello there."), "R:|C:Hello there.");
+  EXPECT_EQ(parse("<think>\nTwo plus two.\n</think>\n\n4"), "R:Two plus two.|C:4");
+  EXPECT_EQ(parse("\n\n<think>\n\n</think>\n\nhi"), "R:|C:hi");
+  EXPECT_EQ(parse("Still going\n</think>\n\nyes", true), "R:Still going|C:yes");
+  EXPECT_EQ(parse("line\n\nline\n"), "R:|C:line\n\nline") << "newlines inside stay, framing goes";
+  EXPECT_EQ(parse(""), "R:|C:");
+  EXPECT_EQ(parse("héllo 世界 🙂"), "R:|C:héllo 世界 🙂");
+}
+
+TEST_F(AnswerParserTest, ThinkingTokensAreCounted) {
+  parse("<think>\nTwo plus two.\n</think>\n\n4");
+  const auto inside = tokenizer_.encode("\nTwo plus two.\n", false).size();
+  EXPECT_EQ(parser_->reasoning_tok(), static_cast<int64_t>(inside) + 2) << "both tags count";
+  parse("no thoughts");
+  EXPECT_EQ(parser_->reasoning_tok(), 0);
+}
+
+TEST_F(AnswerParserTest, RedundantAndUnfinishedTags) {
+  EXPECT_EQ(parse("<think>a<think>b</think>c"), "R:ab|C:c");
+  EXPECT_EQ(parse("<think>a</think>b</think>c"), "R:a|C:bc");
+  EXPECT_EQ(parse("</think>c"), "R:|C:c");
+  EXPECT_EQ(parse("<think>\nnever ends\n"), "R:never ends|C:");
+  EXPECT_TRUE(parser_->thinking());
+  EXPECT_EQ(parse("<think>\nagain</think>x", true), "R:again|C:x") << "opened in the prompt and by the model";
+}
+
+TEST_F(AnswerParserTest, ToolCalls) {
+  EXPECT_EQ(parse("<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>"), "R:|C:");
+  ASSERT_EQ(calls().size(), 1u);
+  EXPECT_EQ(calls()[0].name, "weather");
+  EXPECT_EQ(calls()[0].arguments, "{\"city\": \"Oslo\"}");
+
+  parse("<tool_call>\n{\"arguments\": {\"a\": [1.50, 1e5, \"}\\\"{\"], \"arguments\": 2} , \"name\": \"f\"}\n</tool_call>\n"
+        "<tool_call>\n{\"name\": \"g\"}\n</tool_call>");
+  ASSERT_EQ(calls().size(), 2u);
+  EXPECT_EQ(calls()[0].arguments, "{\"a\": [1.50, 1e5, \"}\\\"{\"], \"arguments\": 2}") << "exactly as written";
+  EXPECT_EQ(calls()[1].name, "g");
+  EXPECT_EQ(calls()[1].arguments, "{}");
+
+  EXPECT_EQ(parse("<think>\nuse f\n</think>\n\nLooking.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\nDone."),
+            "R:use f|C:Looking.\nDone.");
+  EXPECT_EQ(calls().size(), 1u);
+  parse("<tool_call>{\"name\": \"f\", \"arguments\": \"text\\n\"}</tool_call>");
+  EXPECT_EQ(calls()[0].arguments, "\"text\\n\"");
+}
+
+TEST_F(AnswerParserTest, MalformedCallsStayVisible) {
+  EXPECT_EQ(parse("<tool_call>\nnot json\n</tool_call>"), "R:|C:<tool_call>\nnot json\n</tool_call>");
+  EXPECT_TRUE(calls().empty());
+  for (const char* body : {"[1]", "{}", "{\"name\": 3}", "{\"name\": \"f\"", "\"f\""}) {
+    EXPECT_EQ(parse(std::string("<tool_call>") + body + "</tool_call>"),
+              std::string("R:|C:<tool_call>") + body + "</tool_call>");
+    EXPECT_TRUE(calls().empty()) << body;
+  }
+  EXPECT_EQ(parse("Wait.<tool_call>{\"name\": \"f\", \"argu"), "R:|C:Wait.\n<tool_call>{\"name\": \"f\", \"argu")
+      << "an unfinished call is shown";
+  EXPECT_EQ(parse("<think>a <tool_call>{\"name\": \"f\"}</tool_call></think>b"),
+            "R:a <tool_call>{\"name\": \"f\"}</tool_call>|C:b")
+      << "a call inside the thinking is a thought";
+  EXPECT_TRUE(calls().empty());
+}
+
+TEST_F(AnswerParserTest, TextThatSpellsTagsIsText) {
+  const std::string text = "<think>x</think> <tool_call>{\"name\": \"f\"}</tool_call>";
+  EXPECT_EQ(feed(tokenizer_.encode(text, /*allow_added=*/false)), "R:|C:" + text);
+  EXPECT_TRUE(calls().empty());
+}
+
+TEST_F(AnswerParserTest, BrokenUtf8IsReplaced) {
+  std::vector<int32_t> ids;
+  for (int32_t id = 0; id < 256; ++id) {
+    if (tokenizer_.token_bytes(id) == "\xE4") ids.push_back(id);
+  }
+  ASSERT_EQ(ids.size(), 1u);
+  EXPECT_EQ(feed(ids), "R:|C:\xEF\xBF\xBD");
+}
+
+}  // namespace
+}  // namespace bantam::engine
