@@ -30,7 +30,7 @@ def sections(help_text):
         group = re.match(r"\[Option Group: (.*)\]$", line)
         if line.startswith("Usage: "):
             out["usage"].append(line[7:])
-        elif group or re.match(r"[A-Za-z][\w ,/-]*:$", line) and line != "Examples:":
+        elif group or re.match(r"[A-Z][^`]*:$", line) and line != "Examples:":
             heading = group.group(1).capitalize() if group else line[:-1]
             items = out.setdefault(heading, [])
         elif line.startswith("Examples:"):

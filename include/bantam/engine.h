@@ -22,14 +22,14 @@ enum class NumericsMode : uint8_t { kFast, kExact };  // int8 activations for qu
 enum class KvType : uint8_t { kF16, kF32 };
 
 struct EngineOptions {
-  int threads = 0;             // 0: as many as the machine has
+  int threads = 0;  // 0: as many as the machine has
   NumericsMode numerics = NumericsMode::kFast;
   KvType kv = KvType::kF16;
-  int64_t context_tok = 0;     // 0: the model's own or what fits in free memory, whichever is less
-  int64_t pool_tok = 0;        // tokens of KV shared by all sessions; 0: one full context
-  int64_t chunk_tok = 512;     // most tokens in one forward
-  int64_t batch_rows = 64;     // most rows of logits in one forward
-  std::string isa;             // "": the best this machine has
+  int64_t context_tok = 0;  // 0: the model's own or what fits in free memory, whichever is less
+  int64_t pool_tok = 0;     // tokens of KV shared by all sessions; 0: one full context
+  int64_t chunk_tok = 512;  // most tokens in one forward
+  int64_t batch_rows = 64;  // most rows of logits in one forward
+  std::string isa;          // "": the best this machine has
 };
 
 // Where a model comes from: a path (folder in Hugging Face layout or a .gguf file), or files in memory.
@@ -41,9 +41,9 @@ struct ModelSource {
 struct ModelInfo {
   std::string name, family, weight_type;  // e.g. "Qwen3-4B", "qwen3", "q4_k"
   int64_t vocab_rows = 0, layers = 0, hidden = 0;
-  int64_t trained_context_tok = 0;  // what config.json says
-  int64_t context_tok = 0;          // what this engine was opened with
-  double rope_factor = 1.0;         // YaRN factor in use; 1: none
+  int64_t trained_context_tok = 0;   // what config.json says
+  int64_t context_tok = 0;           // what this engine was opened with
+  double rope_factor = 1.0;          // YaRN factor in use; 1: none
   bool context_was_limited = false;  // the default was cut to what fits in memory
   int64_t weights_bytes = 0, kv_bytes_per_tok = 0, workspace_bytes = 0;
   std::string isa;
@@ -67,7 +67,8 @@ class EngineImpl;
 
 class Engine {
  public:
-  static Result<Engine> load(const ModelSource& source, const EngineOptions& options, const LoadProgress& progress = {});
+  static Result<Engine> load(const ModelSource& source, const EngineOptions& options,
+                             const LoadProgress& progress = {});
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
   ~Engine();  // sessions must be gone

@@ -28,7 +28,7 @@ struct SamplingOptions {
   double repetition_penalty = 1.0;  // divides positive and multiplies negative logits of tokens in the whole timeline
   std::vector<std::pair<int32_t, float>> logit_bias;
   uint64_t seed = 0;
-  uint64_t choice = 0;   // draws are keyed by (seed, choice, position), never by arrival
+  uint64_t choice = 0;        // draws are keyed by (seed, choice, position), never by arrival
   int32_t top_logprobs = -1;  // -1: no log-probabilities; 0: the chosen token's; n: also the n best tokens'
 };
 
@@ -78,8 +78,8 @@ class Session {
   bool has_logits() const;
 
   std::span<const int32_t> tokens() const;
-  int64_t size() const;       // tokens so far
-  int64_t capacity() const;   // context length
+  int64_t size() const;      // tokens so far
+  int64_t capacity() const;  // context length
 
  private:
   friend class Engine;

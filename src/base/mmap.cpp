@@ -20,8 +20,9 @@ constexpr size_t kWriteBuffer = size_t{1} << 20;
 
 Status io_error(std::string_view verb, const std::string& path, int error) {
   const ErrorCode code = error == ENOSPC || error == EDQUOT || error == EFBIG ? ErrorCode::kNoSpace
-                         : error == ENOENT || error == EISDIR || error == EACCES ? ErrorCode::kBadInput
-                                                                                  : ErrorCode::kFailed;
+                         : verb != "create" && (error == ENOENT || error == EISDIR || error == EACCES)
+                             ? ErrorCode::kBadInput  // the user's file; an output that cannot be made is failed work
+                             : ErrorCode::kFailed;
   return make_error(code, "cannot {} {}: {}", verb, path, std::strerror(error));
 }
 

@@ -82,7 +82,8 @@ class Bench {
       const Stopwatch watch;
       for (int64_t done = 0; done < tok;) {
         const int64_t n = std::min(engine_.options().chunk_tok, tok - done);
-        const EngineImpl::Part part{&session, std::span(tokens).subspan(static_cast<size_t>(done), static_cast<size_t>(n)),
+        const EngineImpl::Part part{&session,
+                                    std::span(tokens).subspan(static_cast<size_t>(done), static_cast<size_t>(n)),
                                     done + n == tok ? EngineImpl::Rows::kLast : EngineImpl::Rows::kNone};
         BANTAM_TRY(engine_.run(std::span(&part, 1)));
         done += n;
@@ -111,7 +112,8 @@ class Bench {
       BANTAM_TRY(engine_.run(parts));
       if (step > 0) speeds.push_back(1000.0 * static_cast<double>(batch) / watch.elapsed_ms());  // the first warms up
     }
-    return BenchRow{.work = "decode", .tokens = options_.decode_tok, .context = context, .batch = batch, .tok_s = median(speeds)};
+    return BenchRow{
+        .work = "decode", .tokens = options_.decode_tok, .context = context, .batch = batch, .tok_s = median(speeds)};
   }
 
  private:
@@ -137,7 +139,8 @@ int64_t pool_tokens(const Options& options, int64_t kv_bytes_per_tok) {
 
 Result<std::unique_ptr<EngineImpl>> load(const Options& options, const OutputOptions& output) {
   BANTAM_TRY_ASSIGN(const ModelSource source, find_model(options.compute.model));
-  BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint, open_checkpoint(options.compute.model, formats::Weights::kRequired));
+  BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint,
+                    open_checkpoint(options.compute.model, formats::Weights::kRequired));
   BANTAM_TRY_ASSIGN(const model::Config config, model::read_config(checkpoint));
   const DType kv = options.compute.kv == "f32" ? DType::kF32 : DType::kF16;
   EngineOptions engine = engine_options(options.compute);
@@ -196,7 +199,8 @@ Status run_bench(Options& options) {
   BANTAM_TRY_ASSIGN(const auto engine, load(options, options.output));
   const BenchModel model = describe(*engine, options);
   if (!options.output.json) {
-    fmt::print("\n{} · {} · {} · numerics {} · kv {}\n", model.name, model.type, human_bytes(model.bytes), model.numerics, model.kv);
+    fmt::print("\n{} · {} · {} · numerics {} · kv {}\n", model.name, model.type, human_bytes(model.bytes),
+               model.numerics, model.kv);
     print_row_header();
   }
   Bench bench(*engine, options);
@@ -212,7 +216,8 @@ void add_bench(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("bench", "the machine's limits and the model's speed in one run");
   auto& options = declare<Options>(*command, dispatch, run_bench);
   add_model_argument(*command, &options.compute);
-  const auto add_numbers = [&](const char* name, std::vector<int64_t>* out, int64_t low, int64_t high, const char* help) {
+  const auto add_numbers = [&](const char* name, std::vector<int64_t>* out, int64_t low, int64_t high,
+                               const char* help) {
     command->add_option(name, *out, help)
         ->delimiter(',')
         ->allow_extra_args(false)

@@ -19,13 +19,13 @@ struct MachineLimits {
 
 struct BenchModel {
   std::string name, type, numerics, kv;
-  int64_t bytes = 0;             // packed weights
-  int64_t step_bytes = 0;        // weights one step reads: all matrices and the head
+  int64_t bytes = 0;       // packed weights
+  int64_t step_bytes = 0;  // weights one step reads: all matrices and the head
   int64_t kv_bytes_per_tok = 0;
-  double linear_flop = 0;        // per token, without the head
-  double head_flop = 0;          // per row of logits
-  double attention_flop = 0;     // per token and token of context
-  bool integer = false;          // fast on quantised weights: bound by int8 instead of fma
+  double linear_flop = 0;     // per token, without the head
+  double head_flop = 0;       // per row of logits
+  double attention_flop = 0;  // per token and token of context
+  bool integer = false;       // fast on quantised weights: bound by int8 instead of fma
 };
 
 struct BenchRow {

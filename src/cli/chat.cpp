@@ -24,9 +24,12 @@ std::string history_path() {
   const char* state = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");
   std::filesystem::path folder;
-  if (state != nullptr && *state != '\0') folder = state;
-  else if (home != nullptr && *home != '\0') folder = std::filesystem::path(home) / ".local/state";
-  else return {};
+  if (state != nullptr && *state != '\0')
+    folder = state;
+  else if (home != nullptr && *home != '\0')
+    folder = std::filesystem::path(home) / ".local/state";
+  else
+    return {};
   std::error_code error;
   std::filesystem::create_directories(folder / "bantam", error);
   return error ? std::string() : (folder / "bantam/history").string();
@@ -56,8 +59,10 @@ class AnswerView {
   void close_thinking() {
     if (!open_) return;
     open_ = false;
-    if (view_ == ThinkingView::kShow) fmt::print("\n\n");
-    else if (color_) fmt::print("\r\033[K\033[2mthought (/expand shows it)\033[0m\n");
+    if (view_ == ThinkingView::kShow)
+      fmt::print("\n\n");
+    else if (color_)
+      fmt::print("\r\033[K\033[2mthought (/expand shows it)\033[0m\n");
   }
 
  private:
@@ -93,8 +98,9 @@ Status answer(ChatState& state) {
   options.cancel = &interrupted();
   AnswerView view(state.view, use_color(state.output, stdout_is_tty()), stdout_is_tty());
   ProgressBar bar(state.output, "reading", "tokens");
-  auto result = engine::generate(state.session, state.model.tokenizer, prompt.ids, options,
-                                 [&](const engine::AnswerDelta& delta) { view.show(delta); }, prefill_bar(&bar));
+  auto result = engine::generate(
+      state.session, state.model.tokenizer, prompt.ids, options,
+      [&](const engine::AnswerDelta& delta) { view.show(delta); }, prefill_bar(&bar));
   bar.clear();
   const bool stopped = take_interrupt();
   if (!result.ok()) {
@@ -114,11 +120,11 @@ Status answer(ChatState& state) {
   if (result->context_full) explain_full_context(state, state.session.capacity() + 1);
   const bool color = use_color(state.output, stderr_is_tty());
   const auto generated = static_cast<double>(result->tokens.size());
-  note(state.output, fmt::format("{}{:.1f} tokens/s · first token {:.0f} ms · {} tokens · context {} / {}{}",
-                                 color ? "\033[2m" : "",
-                                 result->predicted_ms > 0 ? 1000 * generated / result->predicted_ms : 0.0,
-                                 result->prompt_ms, result->tokens.size(), with_commas(state.session.size()),
-                                 with_commas(state.session.capacity()), color ? "\033[0m" : ""));
+  note(state.output,
+       fmt::format("{}{:.1f} tokens/s · first token {:.0f} ms · {} tokens · context {} / {}{}", color ? "\033[2m" : "",
+                   result->predicted_ms > 0 ? 1000 * generated / result->predicted_ms : 0.0, result->prompt_ms,
+                   result->tokens.size(), with_commas(state.session.size()), with_commas(state.session.capacity()),
+                   color ? "\033[0m" : ""));
   return {};
 }
 
@@ -183,15 +189,17 @@ Status chat(Options& options) {
   BANTAM_TRY_ASSIGN(const text::TemplateKind kind,
                     choose_template(model.tokenizer, options.template_name, options.output));
   BANTAM_TRY_ASSIGN(Session session, model.engine.new_session());
-  ChatState state{.model = model, .session = session, .kind = kind, .output = options.output, .sampling = options.sampling};
+  ChatState state{
+      .model = model, .session = session, .kind = kind, .output = options.output, .sampling = options.sampling};
   if (options.think || options.no_think) state.thinking = options.think;
   state.set_system(options.system);
   if (!options.load.empty()) run_chat_command(state, "/load " + options.load);
   const bool interactive = stdin_is_tty() && stdout_is_tty();
   if (interactive) {
-    note(options.output, options.compute.model.empty()
-                             ? "No model was named: this is the small house model. Try: What can you do?   /help for help"
-                             : "/help for help, Ctrl+D leaves");
+    note(options.output,
+         options.compute.model.empty()
+             ? "No model was named: this is the small house model. Try: What can you do?   /help for help"
+             : "/help for help, Ctrl+D leaves");
   }
   if (interactive) set_interrupt_limit(3);  // two impatient ones stop an answer only
   LineEditor editor(interactive, options.no_history ? std::string() : history_path());

@@ -154,7 +154,8 @@ void switch_thinking(ChatState& state, bool on) {
 
 ChatAction regenerate(ChatState& state) {
   auto& items = state.messages.items();
-  while (!items.empty() && !is_user(items.back()) && !(items.size() == 1 && has_system(state.messages))) items.pop_back();
+  while (!items.empty() && !is_user(items.back()) && !(items.size() == 1 && has_system(state.messages)))
+    items.pop_back();
   if (items.empty() || !is_user(items.back())) {
     fmt::print(stderr, "nothing to answer yet\n");
     return ChatAction::kNone;
@@ -168,12 +169,13 @@ void ChatState::set_system(const std::string& text) {
   auto& items = messages.items();
   if (has_system(messages)) items.erase(items.begin());
   if (text.empty()) return;
-  items.insert(items.begin(), JsonValue::object({{"role", JsonValue::string("system")}, {"content", JsonValue::string(text)}}));
+  items.insert(items.begin(),
+               JsonValue::object({{"role", JsonValue::string("system")}, {"content", JsonValue::string(text)}}));
 }
 
 void ChatState::add(std::string_view role, const std::string& content, const std::string& reasoning) {
-  JsonValue message = JsonValue::object(
-      {{"role", JsonValue::string(std::string(role))}, {"content", JsonValue::string(content)}});
+  JsonValue message =
+      JsonValue::object({{"role", JsonValue::string(std::string(role))}, {"content", JsonValue::string(content)}});
   if (!reasoning.empty()) message.set("reasoning_content", JsonValue::string(reasoning));
   messages.items().push_back(std::move(message));
 }
@@ -199,7 +201,9 @@ bool ChatState::drop_oldest() {
   return true;
 }
 
-Result<Prompt> ChatState::prompt() const { return render_prompt(model.tokenizer, kind, messages, nullptr, thinking); }
+Result<Prompt> ChatState::prompt() const {
+  return render_prompt(model.tokenizer, kind, messages, nullptr, thinking);
+}
 
 ChatAction run_chat_command(ChatState& state, std::string_view line) {
   const size_t space = std::min(line.find(' '), line.size());
@@ -210,18 +214,30 @@ ChatAction run_chat_command(ChatState& state, std::string_view line) {
   const auto report = [](const Status& status) {
     if (!status.ok()) fmt::print(stderr, "{}\n", status.message());
   };
-  if (name == "/help" || name == "/?") fmt::print(stderr, "{}\n", kHelp);
-  else if (name == "/quit" || name == "/exit" || name == "/bye") return ChatAction::kQuit;
-  else if (name == "/set") set(state, rest);
-  else if (name == "/system") state.set_system(arguments);
-  else if (name == "/think") switch_thinking(state, true);
-  else if (name == "/nothink") switch_thinking(state, false);
-  else if (name == "/expand") fmt::print(stderr, "{}\n", state.last_thinking.empty() ? "no thinking" : state.last_thinking);
-  else if (name == "/regen") return regenerate(state);
-  else if (name == "/tokens") print_tokens(state);
-  else if (name == "/ctx") print_context(state);
-  else if (name == "/save") report(save(state, arguments));
-  else if (name == "/load") report(load(state, arguments));
+  if (name == "/help" || name == "/?")
+    fmt::print(stderr, "{}\n", kHelp);
+  else if (name == "/quit" || name == "/exit" || name == "/bye")
+    return ChatAction::kQuit;
+  else if (name == "/set")
+    set(state, rest);
+  else if (name == "/system")
+    state.set_system(arguments);
+  else if (name == "/think")
+    switch_thinking(state, true);
+  else if (name == "/nothink")
+    switch_thinking(state, false);
+  else if (name == "/expand")
+    fmt::print(stderr, "{}\n", state.last_thinking.empty() ? "no thinking" : state.last_thinking);
+  else if (name == "/regen")
+    return regenerate(state);
+  else if (name == "/tokens")
+    print_tokens(state);
+  else if (name == "/ctx")
+    print_context(state);
+  else if (name == "/save")
+    report(save(state, arguments));
+  else if (name == "/load")
+    report(load(state, arguments));
   else if (name == "/undo") {
     std::string dropped;
     fmt::print(stderr, "{}\n", state.undo(&dropped) ? "took back: " + dropped : "nothing to take back");

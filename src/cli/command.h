@@ -1,9 +1,9 @@
 // A subcommand: its options are declared on a CLI::App, its work is a function called after parsing. main.cpp turns
-// the Status into an exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input file, 4 no memory or disk, 130 interrupted.
+// the Status into an exit code: 0 done, 1 failed, 2 wrong usage, 3 bad input file, 4 no memory or disk, 130
+// interrupted.
 #pragma once
 
 #include <CLI/CLI.hpp>
-
 #include <atomic>
 #include <functional>
 #include <memory>

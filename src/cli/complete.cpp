@@ -17,7 +17,8 @@ struct Options {
   bool special = false;
 };
 
-engine::GenerateOptions raw_options(const SamplingFlags& flags, const SamplingOptions& sampling, const ModelInfo& info) {
+engine::GenerateOptions raw_options(const SamplingFlags& flags, const SamplingOptions& sampling,
+                                    const ModelInfo& info) {
   engine::GenerateOptions out;
   out.sampling = sampling;
   out.max_tok = flags.max_tokens.value_or(-1);
@@ -33,7 +34,8 @@ Status override_number(const JsonValue& request, std::string_view key, double hi
   if (value == nullptr || value->is_null()) return {};
   auto number = value->as_double();
   if (!number.ok()) return std::move(number).status().with_context(key);
-  if (!(*number >= 0 && *number <= high)) return bad_input("{}: expected a number from 0 to {}, got {}", key, high, *number);
+  if (!(*number >= 0 && *number <= high))
+    return bad_input("{}: expected a number from 0 to {}, got {}", key, high, *number);
   *out = *number;
   return {};
 }
@@ -89,8 +91,8 @@ Status complete_one(Options& options, LoadedModel& model, Session& session, engi
   const auto print = [&](const engine::AnswerDelta& delta) {
     if (!options.output.json) write_answer(delta.text);
   };
-  BANTAM_TRY_ASSIGN(const engine::Generation g, engine::generate(session, model.tokenizer, ids, generate_options, print,
-                                                                 prefill_bar(&bar)));
+  BANTAM_TRY_ASSIGN(const engine::Generation g,
+                    engine::generate(session, model.tokenizer, ids, generate_options, print, prefill_bar(&bar)));
   fmt::print("{}\n", options.output.json ? generation_json(g, model.engine.info().load_ms) : "");
   if (g.context_full) warn(options.output, "the context is full: the text was cut; --ctx N makes room for more");
   return g.finish_reason == engine::FinishReason::kCancelled ? interrupted_status() : Status();

@@ -21,7 +21,8 @@ std::vector<CommandWords> all_commands(const CLI::App& app) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App* s) { return !s->get_name().empty(); })) {
     CommandWords words{command->get_name(), command->get_description(), {}};
     for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames()) words.flags.emplace_back("--" + name, option->get_description());
+      for (const std::string& name : option->get_lnames())
+        words.flags.emplace_back("--" + name, option->get_description());
     }
     out.push_back(std::move(words));
   }
@@ -41,13 +42,16 @@ std::string joined_flags(const CommandWords& command) {
 }
 
 void print_bash(const std::vector<CommandWords>& commands) {
-  fmt::print("# bash completion of bantam: source it, or put it into ~/.local/share/bash-completion/completions/bantam\n"
-             "_bantam() {{\n  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" flags=\"\"\n"
-             "  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"{}\" -- \"$word\")); return; fi\n"
-             "  case \"${{COMP_WORDS[1]}}\" in\n", joined_names(commands));
+  fmt::print(
+      "# bash completion of bantam: source it, or put it into ~/.local/share/bash-completion/completions/bantam\n"
+      "_bantam() {{\n  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" flags=\"\"\n"
+      "  if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"{}\" -- \"$word\")); return; fi\n"
+      "  case \"${{COMP_WORDS[1]}}\" in\n",
+      joined_names(commands));
   for (const CommandWords& c : commands) fmt::print("    {}) flags=\"{}\" ;;\n", c.name, joined_flags(c));
-  fmt::print("  esac\n  case \"$word\" in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n"
-             "    *) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n  esac\n}}\ncomplete -o filenames -F _bantam bantam\n");
+  fmt::print(
+      "  esac\n  case \"$word\" in\n    -*) COMPREPLY=($(compgen -W \"$flags\" -- \"$word\")) ;;\n"
+      "    *) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n  esac\n}}\ncomplete -o filenames -F _bantam bantam\n");
 }
 
 // Quotes for zsh's _arguments and fish's -d: no quotes, brackets or line ends inside.
@@ -77,7 +81,8 @@ void print_fish(const std::vector<CommandWords>& commands) {
   for (const CommandWords& c : commands) {
     fmt::print("complete -c bantam -n __fish_use_subcommand -a {} -d '{}'\n", c.name, plain(c.about));
     for (const auto& [flag, about] : c.flags) {
-      fmt::print("complete -c bantam -n '__fish_seen_subcommand_from {}' -l {} -d '{}'\n", c.name, flag.substr(2), plain(about));
+      fmt::print("complete -c bantam -n '__fish_seen_subcommand_from {}' -l {} -d '{}'\n", c.name, flag.substr(2),
+                 plain(about));
     }
   }
 }
@@ -88,12 +93,17 @@ void add_completion(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("completion", "a completion script for your shell");
   auto& options = declare<Options>(*command, dispatch, [&app](Options& o) -> Status {
     const std::vector<CommandWords> commands = all_commands(app);
-    if (o.shell == "bash") print_bash(commands);
-    else if (o.shell == "zsh") print_zsh(commands);
-    else print_fish(commands);
+    if (o.shell == "bash")
+      print_bash(commands);
+    else if (o.shell == "zsh")
+      print_zsh(commands);
+    else
+      print_fish(commands);
     return {};
   });
-  command->add_option("SHELL", options.shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->add_option("SHELL", options.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->footer(
       "Examples:\n"
       "  bantam completion bash > ~/.local/share/bash-completion/completions/bantam\n"

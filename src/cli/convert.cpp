@@ -113,7 +113,8 @@ Result<std::vector<DType>> choose_types(const model::Binding& binding, const Opt
   if (!options.type.empty()) {
     BANTAM_TRY_ASSIGN(choice, parse_type(options.type, options.pure));
     if (!gguf && info(choice->base).is_quant) {
-      return usage_error("--type {}: a folder of safetensors holds f32, f16 or bf16; name OUT something.gguf", options.type);
+      return usage_error("--type {}: a folder of safetensors holds f32, f16 or bf16; name OUT something.gguf",
+                         options.type);
     }
   }
   for (size_t i = 0; i < binding.specs.size(); ++i) {

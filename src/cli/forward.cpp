@@ -98,8 +98,10 @@ Status check_layers(const ForwardWish& wish, const model::Config& config) {
 Status check_room(const Options& options, const std::vector<Sequence>& sequences, const model::Config& config) {
   const int64_t held = held_bytes(sequences, options.wish, config), free = engine::available_memory_bytes();
   if (held > free) {
-    return no_space("not enough memory: {} of results at once, {} are free; a smaller --batch, shorter sequences, --last "
-                    "or fewer --attention layers need less", human_bytes(held), human_bytes(free));
+    return no_space(
+        "not enough memory: {} of results at once, {} are free; a smaller --batch, shorter sequences, --last "
+        "or fewer --attention layers need less",
+        human_bytes(held), human_bytes(free));
   }
   int64_t bytes = 0;
   for (const formats::TensorPlan& tensor : tensors_of(sequences, options.wish, config)) {
@@ -128,7 +130,8 @@ Status forward(Options& options) {
                                                         }));
   loading.clear();
   BANTAM_TRY(check_room(options, sequences, config));
-  BANTAM_TRY_ASSIGN(const auto writer, formats::create_safetensors(options.out, tensors_of(sequences, options.wish, config)));
+  BANTAM_TRY_ASSIGN(const auto writer,
+                    formats::create_safetensors(options.out, tensors_of(sequences, options.wish, config)));
   ForwardRunner runner(*engine, options.wish, *writer);
   ProgressBar bar(options.output, "forward", "sequences");
   const auto batch = static_cast<size_t>(options.wish.batch);
@@ -150,9 +153,11 @@ void add_forward(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("forward", "logits, hidden states and attention maps of given ids, for research");
   auto& options = declare<Options>(*command, dispatch, forward);
   add_model_words(*command, &options.words, "FILE.jsonl", "(or -) lines {\"ids\": [...], \"name\": s}");
-  command->add_option("-o,--out", options.out, "the safetensors file to write: NAME/logits [T, V] f32 and more")->required();
+  command->add_option("-o,--out", options.out, "the safetensors file to write: NAME/logits [T, V] f32 and more")
+      ->required();
   command->add_flag("--last", options.wish.last, "logits of the last token only");
-  command->add_flag("--hidden", options.wish.hidden, "add NAME/hidden [L+1, T, D], as output_hidden_states orders them");
+  command->add_flag("--hidden", options.wish.hidden,
+                    "add NAME/hidden [L+1, T, D], as output_hidden_states orders them");
   command->add_option("--attention", options.wish.attention, "add NAME/attention.LAYER [Hq, T, T] for these layers")
       ->delimiter(',')
       ->allow_extra_args(false)
@@ -160,8 +165,11 @@ void add_forward(CLI::App& app, Dispatch& dispatch) {
   command->add_option("--chunk", options.wish.chunk, "prefill chunk in tokens")
       ->check(integer_in(1, 8192))
       ->capture_default_str();
-  command->add_option("--batch", options.wish.batch, "sequences per step")->check(integer_in(1, 256))->capture_default_str();
-  command->add_option("--decode", options.wish.decode, "feed the last N tokens one by one")->check(integer_in(0, 1 << 24));
+  command->add_option("--batch", options.wish.batch, "sequences per step")
+      ->check(integer_in(1, 256))
+      ->capture_default_str();
+  command->add_option("--decode", options.wish.decode, "feed the last N tokens one by one")
+      ->check(integer_in(0, 1 << 24));
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, false);
   command->footer(

@@ -27,7 +27,8 @@ std::vector<formats::TensorPlan> tensors_of(const std::vector<Sequence>& sequenc
       plan.push_back({s.name + "/hidden", DType::kF32, Shape{c.num_hidden_layers + 1, tok, c.hidden_size}});
     }
     for (int64_t layer : wish.attention) {
-      plan.push_back({fmt::format("{}/attention.{}", s.name, layer), DType::kF32, Shape{c.num_attention_heads, tok, tok}});
+      plan.push_back(
+          {fmt::format("{}/attention.{}", s.name, layer), DType::kF32, Shape{c.num_attention_heads, tok, tok}});
     }
   }
   return plan;
@@ -86,7 +87,9 @@ Status ForwardRunner::run(std::span<Sequence> group) {
       const int64_t n = next_chunk(group[i], done[i]);
       const std::span<const int32_t> ids(group[i].ids);
       parts.push_back({sessions[i].get(), ids.subspan(static_cast<size_t>(done[i]), static_cast<size_t>(n)),
-                       !wish_.last ? Rows::kAll : done[i] + n == total ? Rows::kLast : Rows::kNone});
+                       !wish_.last            ? Rows::kAll
+                       : done[i] + n == total ? Rows::kLast
+                                              : Rows::kNone});
       who.push_back(i);
     }
     if (parts.empty()) return write(group);

@@ -18,16 +18,16 @@ namespace bantam::cli {
 // What to compute and in which steps. The results never depend on chunk, batch and decode.
 struct ForwardWish {
   bool last = false, hidden = false;
-  std::vector<int64_t> attention;               // layers
-  int64_t chunk = 512, batch = 1, decode = 0;   // tokens per chunk, sequences per step, last tokens fed one by one
+  std::vector<int64_t> attention;              // layers
+  int64_t chunk = 512, batch = 1, decode = 0;  // tokens per chunk, sequences per step, last tokens fed one by one
 };
 
 struct Sequence {
   std::string name;
   std::vector<int32_t> ids;
-  std::vector<float> logits;                   // [T or 1, V]; of a group's first sequence only what is not written yet
-  std::vector<float> hidden;                   // [L + 1, T, D]
-  std::vector<std::vector<float>> attention;   // per wished layer: [Hq, T, T]
+  std::vector<float> logits;                  // [T or 1, V]; of a group's first sequence only what is not written yet
+  std::vector<float> hidden;                  // [L + 1, T, D]
+  std::vector<std::vector<float>> attention;  // per wished layer: [Hq, T, T]
 };
 
 // The tensors of all sequences, in the order in which they are written.

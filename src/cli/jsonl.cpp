@@ -26,7 +26,8 @@ void print_line_error(const Status& status, int64_t line) {
 
 Result<JsonValue> parse_request(std::string_view line) {
   if (line.size() >= kMaxLineBytes) return bad_input("expected a line shorter than {} bytes", kMaxLineBytes);
-  if (line.find_first_not_of(" \t") == std::string_view::npos) return bad_input("expected a JSON object, got an empty line");
+  if (line.find_first_not_of(" \t") == std::string_view::npos)
+    return bad_input("expected a JSON object, got an empty line");
   BANTAM_TRY_ASSIGN(JsonValue request, parse_json(line, "request"));
   if (!request.is_object()) return bad_input("expected a JSON object, got {}", request.kind_name());
   return request;
@@ -95,7 +96,9 @@ Status check_ids(std::span<const int32_t> ids, int64_t rows) {
   return {};
 }
 
-std::string ids_json(std::span<const int32_t> ids) { return fmt::format("[{}]", fmt::join(ids, ",")); }
+std::string ids_json(std::span<const int32_t> ids) {
+  return fmt::format("[{}]", fmt::join(ids, ","));
+}
 
 JsonValue single_turn(const std::string& system, const std::string& user) {
   JsonValue messages = JsonValue::array();

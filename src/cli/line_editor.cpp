@@ -1,5 +1,5 @@
-// See line_editor.h. libedit's own interface rather than its readline one, which cannot bind a key sequence to a function
-// of ours.
+// See line_editor.h. libedit's own interface rather than its readline one, which cannot bind a key sequence to a
+// function of ours.
 #include "cli/line_editor.h"
 
 #include <histedit.h>
@@ -77,9 +77,9 @@ struct LineEditor::Terminal {
     ::el_set(el, EL_HIST, ::history, history);
     ::el_set(el, EL_ADDFN, "bantam-paste", "insert pasted text", &on_paste);
     constexpr const char* kKeys[][2] = {
-        {"\\e[200~", "bantam-paste"},     {"^R", "em-inc-search-prev"},     {"\\e[3~", "ed-delete-next-char"},
-        {"\\e[1~", "ed-move-to-beg"},     {"\\e[4~", "ed-move-to-end"},     {"\\e[H", "ed-move-to-beg"},
-        {"\\e[F", "ed-move-to-end"},      {"\\e[1;5C", "em-next-word"},     {"\\e[1;5D", "ed-prev-word"},
+        {"\\e[200~", "bantam-paste"}, {"^R", "em-inc-search-prev"}, {"\\e[3~", "ed-delete-next-char"},
+        {"\\e[1~", "ed-move-to-beg"}, {"\\e[4~", "ed-move-to-end"}, {"\\e[H", "ed-move-to-beg"},
+        {"\\e[F", "ed-move-to-end"},  {"\\e[1;5C", "em-next-word"}, {"\\e[1;5D", "ed-prev-word"},
     };
     for (const auto& [keys, action] : kKeys) ::el_set(el, EL_BIND, keys, action, nullptr);
     ::el_source(el, nullptr);  // the user's ~/.editrc

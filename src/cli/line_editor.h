@@ -20,7 +20,7 @@ class LineEditor {
   void remember(const std::string& entry);
 
  private:
-  struct Terminal;  // libedit's objects
+  struct Terminal;                      // libedit's objects
   std::unique_ptr<Terminal> terminal_;  // null when not interactive
   std::string history_file_;
 };

@@ -38,7 +38,9 @@ InterruptibleWait::InterruptibleWait() {
   ::sigaction(SIGINT, &action, nullptr);
 }
 
-InterruptibleWait::~InterruptibleWait() { ::sigaction(SIGINT, &previous_, nullptr); }
+InterruptibleWait::~InterruptibleWait() {
+  ::sigaction(SIGINT, &previous_, nullptr);
+}
 
 Result<LineReader> LineReader::open(const std::string& path) {
   LineReader reader;
@@ -100,7 +102,9 @@ bool LineReader::next(std::string* line) {
 bool LineReader::ready() {
   for (;;) {
     if (ended_ || buffer_.find('\n', scanned_) != std::string::npos) return true;
-    struct pollfd wait {.fd = fd_, .events = POLLIN, .revents = 0};
+    struct pollfd wait {
+      .fd = fd_, .events = POLLIN, .revents = 0
+    };
     if (::poll(&wait, 1, 0) <= 0) return false;
     scanned_ = buffer_.size();
     fill();

@@ -66,16 +66,18 @@ void detail_settings(const OutputOptions& output, text::TemplateKind kind, const
 }
 
 std::string generation_json(const engine::Generation& g, double load_ms) {
-  const auto per_second = [](int64_t n, double ms) { return JsonValue::number(json_number(ms > 0 ? 1000.0 * static_cast<double>(n) / ms : 0)); };
+  const auto per_second = [](int64_t n, double ms) {
+    return JsonValue::number(json_number(ms > 0 ? 1000.0 * static_cast<double>(n) / ms : 0));
+  };
   const auto ms_value = [](double ms) { return JsonValue::number(json_number(ms)); };
   const auto predicted = static_cast<int64_t>(g.tokens.size());
   const int64_t prefilled = g.prompt_tok - g.cached_tok;
   JsonValue calls = JsonValue::array();
   for (const engine::ToolCall& call : g.tool_calls) {
     auto arguments = parse_json(call.arguments, "arguments");
-    calls.items().push_back(JsonValue::object(
-        {{"name", JsonValue::string(call.name)},
-         {"arguments", arguments.ok() ? std::move(*arguments) : JsonValue::string(call.arguments)}}));
+    calls.items().push_back(
+        JsonValue::object({{"name", JsonValue::string(call.name)},
+                           {"arguments", arguments.ok() ? std::move(*arguments) : JsonValue::string(call.arguments)}}));
   }
   JsonValue out = JsonValue::object();
   out.set("text", JsonValue::string(g.text));

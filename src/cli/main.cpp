@@ -1,7 +1,6 @@
 // bantam's entry: parses argv, runs one subcommand, turns its Status into a message and an exit code. The only place
 // that exits, and the last one that sees exceptions (from the standard library and the option parser).
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -32,11 +31,16 @@ extern "C" void on_interrupt(int signal) {
 
 int exit_code(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kUsage: return 2;
-    case ErrorCode::kBadInput: return 3;
-    case ErrorCode::kNoSpace: return 4;
-    case ErrorCode::kCancelled: return 130;
-    default: return 1;
+    case ErrorCode::kUsage:
+      return 2;
+    case ErrorCode::kBadInput:
+      return 3;
+    case ErrorCode::kNoSpace:
+      return 4;
+    case ErrorCode::kCancelled:
+      return 130;
+    default:
+      return 1;
   }
 }
 
@@ -161,13 +165,19 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-std::atomic<bool>& interrupted() { return g_interrupted; }
+std::atomic<bool>& interrupted() {
+  return g_interrupted;
+}
 bool take_interrupt() {
   g_presses = 0;
   return g_interrupted.exchange(false);
 }
-void set_interrupt_limit(int presses) { g_limit = presses; }
-Status interrupted_status() { return make_error(ErrorCode::kCancelled, "interrupted"); }
+void set_interrupt_limit(int presses) {
+  g_limit = presses;
+}
+Status interrupted_status() {
+  return make_error(ErrorCode::kCancelled, "interrupted");
+}
 
 }  // namespace bantam::cli
 

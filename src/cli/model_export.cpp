@@ -116,7 +116,9 @@ Status OutputFolder::commit() {
   return {};
 }
 
-bool is_gguf_path(const std::string& path) { return path.ends_with(".gguf"); }
+bool is_gguf_path(const std::string& path) {
+  return path.ends_with(".gguf");
+}
 
 Result<std::unique_ptr<formats::TensorWriter>> create_output(const std::string& path,
                                                              const std::vector<model::TensorSpec>& specs,
@@ -159,7 +161,8 @@ Status export_tensor(const formats::Checkpoint& checkpoint, const model::Binding
       target->decode(reinterpret_cast<const uint8_t*>(out.data()), decoded.data(), n * cols);
       meter->add(values.data(), decoded.data(), n * cols);
     }
-    BANTAM_TRY(writer.write(out_name, std::span<const std::byte>(out).first(static_cast<size_t>(n * row_bytes(type, cols)))));
+    BANTAM_TRY(
+        writer.write(out_name, std::span<const std::byte>(out).first(static_cast<size_t>(n * row_bytes(type, cols)))));
   }
   return {};
 }

@@ -21,8 +21,8 @@ namespace bantam::cli {
 // A type as users name it: one DType for all matrices, or a mix.
 struct TypeChoice {
   DType base = DType::kBF16;
-  bool k_mix = false;   // q4_k_m: q6_k for the head and for half of v and down
-  bool q6_head = false; // the head (or the tied embedding) in q6_k, as llama.cpp gives block types
+  bool k_mix = false;    // q4_k_m: q6_k for the head and for half of v and down
+  bool q6_head = false;  // the head (or the tied embedding) in q6_k, as llama.cpp gives block types
 };
 // f32 f16 bf16 q8_0 q4_0 ... or q4_k_m. Block types get a q6_k head unless `pure`.
 Result<TypeChoice> parse_type(const std::string& text, bool pure);

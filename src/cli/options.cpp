@@ -84,7 +84,8 @@ void add_compute_options(CLI::App& command, ComputeOptions* out) {
       ->check(integer_in(1, 1024))
       ->group(kComputing);
   command
-      .add_option("--numerics", out->numerics, "fast: int8 activations for quantised weights; exact: everything in fp32")
+      .add_option("--numerics", out->numerics,
+                  "fast: int8 activations for quantised weights; exact: everything in fp32")
       ->check(CLI::IsMember({"fast", "exact"}))
       ->capture_default_str()
       ->group(kComputing);
@@ -97,8 +98,7 @@ void add_compute_options(CLI::App& command, ComputeOptions* out) {
                   "context in tokens; default: the model's own or what fits in free memory, whichever is less")
       ->check(integer_in(16, int64_t{1} << 24))
       ->group(kComputing);
-  command
-      .add_option("--isa", out->isa, "instruction set (also: the BANTAM_ISA variable); default: the best here")
+  command.add_option("--isa", out->isa, "instruction set (also: the BANTAM_ISA variable); default: the best here")
       ->envname("BANTAM_ISA")
       ->check(CLI::IsMember({"generic", "avx2", "avx512"}))
       ->group(kComputing);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,7 +31,7 @@ struct ComputeOptions {
   std::string isa;
 };
 void add_model_argument(CLI::App& command, ComputeOptions* out);
-CLI::Option* add_template_option(CLI::App& command, std::string* out);
+void add_template_option(CLI::App& command, std::string* out);
 void add_compute_options(CLI::App& command, ComputeOptions* out);
 EngineOptions engine_options(const ComputeOptions& options);
 

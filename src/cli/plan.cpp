@@ -1,4 +1,6 @@
 // bantam plan: what a model will need and about how fast it will be, before anything of it is loaded.
+#include "model/plan.h"
+
 #include "base/cpu_features.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
@@ -7,7 +9,6 @@
 #include "cli/terminal.h"
 #include "engine/memory_info.h"
 #include "kernels/machine_probe.h"
-#include "model/plan.h"
 #include "model/rope.h"
 
 namespace bantam::cli {
@@ -32,7 +33,8 @@ Estimate estimate(const model::Binding& binding, const model::Plan& plan, const 
   ThreadPool pool(threads);
   out.read_gbs = kernels::measure_read_gbs(pool);
   const bool integer = options.compute.numerics == "fast" && info(binding.main_dtype()).is_quant;
-  const double peak = integer ? kernels::measure_int8_gops(pool, (*table)->name) : kernels::measure_fma_gflops(pool, (*table)->name);
+  const double peak =
+      integer ? kernels::measure_int8_gops(pool, (*table)->name) : kernels::measure_fma_gflops(pool, (*table)->name);
   double flop = 0;
   for (const model::TensorSpec& spec : binding.specs) {
     const bool per_token = spec.is_matrix() && spec.role != model::Role::kEmbed && spec.role != model::Role::kLmHead;
@@ -44,7 +46,8 @@ Estimate estimate(const model::Binding& binding, const model::Plan& plan, const 
 }
 
 Status plan(Options& options) {
-  BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint, open_checkpoint(options.compute.model, formats::Weights::kRequired));
+  BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint,
+                    open_checkpoint(options.compute.model, formats::Weights::kRequired));
   BANTAM_TRY_ASSIGN(const model::Binding binding, model::bind(checkpoint));
   const EngineOptions engine = engine_options(options.compute);
   const int threads = options.compute.threads > 0 ? options.compute.threads : cpu_features().cores;
@@ -77,13 +80,18 @@ Status plan(Options& options) {
     return {};
   }
   fmt::print("{}\n", model_name(options.compute.model));
-  fmt::print("  weights    {:>10}\n  kv         {:>10}   {} tokens, {} each\n  workspace  {:>10}\n  total      {:>10}   {} are free{}\n",
-             human_bytes(needs.weights_bytes), human_bytes(needs.kv_bytes), with_commas(limits.max_pos),
-             human_bytes(needs.kv_token_bytes), human_bytes(needs.workspace_bytes), human_bytes(needs.total_bytes),
-             human_bytes(available), needs.total_bytes > available ? ": it does not fit" : "");
-  fmt::print("  context    {:>10}   the model's own is {}, what fits is {}\n", with_commas(limits.max_pos), with_commas(own), with_commas(fits));
-  fmt::print("  expected   decode about {:.3g} tokens/s, prefill about {:.3g} tokens/s ({:.1f} GB/s of memory bandwidth measured)\n",
-             speed.decode_tok_s, speed.prefill_tok_s, speed.read_gbs);
+  fmt::print(
+      "  weights    {:>10}\n  kv         {:>10}   {} tokens, {} each\n  workspace  {:>10}\n  total      {:>10}   {} "
+      "are free{}\n",
+      human_bytes(needs.weights_bytes), human_bytes(needs.kv_bytes), with_commas(limits.max_pos),
+      human_bytes(needs.kv_token_bytes), human_bytes(needs.workspace_bytes), human_bytes(needs.total_bytes),
+      human_bytes(available), needs.total_bytes > available ? ": it does not fit" : "");
+  fmt::print("  context    {:>10}   the model's own is {}, what fits is {}\n", with_commas(limits.max_pos),
+             with_commas(own), with_commas(fits));
+  fmt::print(
+      "  expected   decode about {:.3g} tokens/s, prefill about {:.3g} tokens/s ({:.1f} GB/s of memory bandwidth "
+      "measured)\n",
+      speed.decode_tok_s, speed.prefill_tok_s, speed.read_gbs);
   return {};
 }
 

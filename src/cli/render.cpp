@@ -41,8 +41,7 @@ Result<RenderRequest> parse(const JsonValue& request) {
 
 Result<std::string> render_line(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& request) {
   BANTAM_TRY_ASSIGN(const RenderRequest parsed, parse(request));
-  BANTAM_TRY_ASSIGN(const text::Rendered rendered,
-                    text::render(kind, *parsed.messages, parsed.tools, parsed.options));
+  BANTAM_TRY_ASSIGN(const text::Rendered rendered, text::render(kind, *parsed.messages, parsed.tools, parsed.options));
   std::string reply = "{\"text\":";
   append_json_string(&reply, rendered.text);
   const auto spans = rendered.spans();

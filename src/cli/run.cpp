@@ -22,7 +22,9 @@ struct Options {
 class AnswerPrinter {
  public:
   explicit AnswerPrinter(const OutputOptions& output)
-      : silent_(output.json), show_thinking_(stderr_is_tty() && !output.quiet), color_(use_color(output, stderr_is_tty())) {}
+      : silent_(output.json),
+        show_thinking_(stderr_is_tty() && !output.quiet),
+        color_(use_color(output, stderr_is_tty())) {}
 
   void operator()(const engine::AnswerDelta& delta) {
     if (silent_) return;
@@ -50,13 +52,15 @@ void print_end(const Options& options, const engine::Generation& g) {
     fmt::print("{}{{\"name\": {}, \"arguments\": {}}}\n", g.text.empty() ? "" : "\n", name, call.arguments);
   }
   if (g.tool_calls.empty()) fmt::print("\n");
-  if (g.context_full) warn(options.output, "the context is full: the answer was cut; --ctx N makes room for more");
+  if (g.context_full)
+    warn(options.output, "the context is full: the answer was cut; --ctx N makes room for more");
   else if (g.finish_reason == engine::FinishReason::kLength && g.text.empty() && g.reasoning_tok > 0) {
     warn(options.output, "--max-tokens ended the thinking before an answer came; --no-think answers at once");
   }
   note(options.output,
        fmt::format("{} tokens, {:.1f} tokens/s, first after {:.0f} ms", g.tokens.size(),
-                   g.predicted_ms > 0 ? 1000.0 * static_cast<double>(g.tokens.size()) / g.predicted_ms : 0.0, g.prompt_ms));
+                   g.predicted_ms > 0 ? 1000.0 * static_cast<double>(g.tokens.size()) / g.predicted_ms : 0.0,
+                   g.prompt_ms));
 }
 
 Status run(Options& options) {
@@ -74,11 +78,11 @@ Status run(Options& options) {
   if (thinking && !is_hybrid(kind)) {
     warn(options.output, fmt::format("the {} template has no thinking switch", text::template_name(kind)));
   }
-  BANTAM_TRY_ASSIGN(const Prompt prompt,
-                    render_prompt(model.tokenizer, kind, single_turn(options.system, options.prompt), nullptr, thinking));
+  BANTAM_TRY_ASSIGN(const Prompt prompt, render_prompt(model.tokenizer, kind,
+                                                       single_turn(options.system, options.prompt), nullptr, thinking));
   engine::GenerateOptions generate_options;
-  BANTAM_TRY_ASSIGN(generate_options.sampling, sampling_for(options.sampling, model.engine.info(),
-                                                            will_think(kind, thinking), is_hybrid(kind)));
+  BANTAM_TRY_ASSIGN(generate_options.sampling,
+                    sampling_for(options.sampling, model.engine.info(), will_think(kind, thinking), is_hybrid(kind)));
   generate_options.max_tok = options.sampling.max_tokens.value_or(-1);
   generate_options.stops = options.sampling.stop;
   generate_options.stop_ids = model.engine.info().stop_ids;
@@ -88,9 +92,9 @@ Status run(Options& options) {
   detail_settings(options.output, kind, prompt, generate_options.sampling);
   AnswerPrinter printer(options.output);
   ProgressBar bar(options.output, "reading", "tokens");
-  BANTAM_TRY_ASSIGN(const engine::Generation answer,
-                    engine::generate(session, model.tokenizer, prompt.ids, generate_options, std::ref(printer),
-                                     prefill_bar(&bar)));
+  BANTAM_TRY_ASSIGN(
+      const engine::Generation answer,
+      engine::generate(session, model.tokenizer, prompt.ids, generate_options, std::ref(printer), prefill_bar(&bar)));
   if (options.output.json) {
     fmt::print("{}\n", generation_json(answer, model.engine.info().load_ms));
   } else {

@@ -31,10 +31,10 @@ struct Line {
   int64_t number = 0;
   Status status;
   std::vector<int32_t> ids;
-  size_t scored_from = 1;         // the first id whose log-probability counts
-  std::vector<double> logprobs;   // of ids[i] given all before it; filled from scored_from on
-  std::vector<uint8_t> best;      // 1 where ids[i] has the largest logit
-  int64_t done = 0;               // ids fed so far
+  size_t scored_from = 1;        // the first id whose log-probability counts
+  std::vector<double> logprobs;  // of ids[i] given all before it; filled from scored_from on
+  std::vector<uint8_t> best;     // 1 where ids[i] has the largest logit
+  int64_t done = 0;              // ids fed so far
 
   // The last id is scored, not fed.
   int64_t to_feed() const { return static_cast<int64_t>(ids.size()) - 1; }
@@ -103,9 +103,10 @@ Status score_together(EngineImpl& engine, std::span<Line* const> lines) {
       const bool silent = unscored > 0;
       const int64_t n = silent ? std::min(engine.options().chunk_tok, unscored)
                                : std::min(engine.options().batch_rows, line.to_feed() - line.done);
-      parts.push_back({sessions[i].get(),
-                       std::span<const int32_t>(line.ids).subspan(static_cast<size_t>(line.done), static_cast<size_t>(n)),
-                       silent ? EngineImpl::Rows::kNone : EngineImpl::Rows::kAll});
+      parts.push_back(
+          {sessions[i].get(),
+           std::span<const int32_t>(line.ids).subspan(static_cast<size_t>(line.done), static_cast<size_t>(n)),
+           silent ? EngineImpl::Rows::kNone : EngineImpl::Rows::kAll});
       for (int64_t r = 0; r < n && !silent; ++r) rows.push_back({&line, line.done + r + 1});
       line.done += n;
     }
@@ -193,7 +194,8 @@ class Batcher {
 Result<Model> load(const Options& options) {
   BANTAM_TRY_ASSIGN(const ModelSource source, find_model(options.compute.model));
   ProgressBar bar(options.output, "loading", "bytes");
-  BANTAM_TRY_ASSIGN(Engine engine, Engine::load(source, engine_options(options.compute), [&](int64_t done, int64_t total) {
+  BANTAM_TRY_ASSIGN(Engine engine,
+                    Engine::load(source, engine_options(options.compute), [&](int64_t done, int64_t total) {
                       bar.update(done, total);
                       return !interrupted();
                     }));
@@ -231,8 +233,9 @@ Status score(Options& options) {
 void add_score(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("score", "log-probabilities and perplexity of texts");
   auto& options = declare<Options>(*command, dispatch, score);
-  add_model_words(*command, &options.words, "FILE.jsonl",
-                  "(or -) lines {\"ids\"}, {\"text\"} or {\"prompt\", \"completion\"}; only the completion is scored then");
+  add_model_words(
+      *command, &options.words, "FILE.jsonl",
+      "(or -) lines {\"ids\"}, {\"text\"} or {\"prompt\", \"completion\"}; only the completion is scored then");
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, false);
   command->footer(

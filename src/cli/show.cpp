@@ -50,8 +50,10 @@ void print_text(const formats::Checkpoint& checkpoint, const model::Config* conf
   fmt::print("{}\n  container   {}, {}\n", name, formats::name(checkpoint.kind()),
              human_bytes(static_cast<int64_t>(checkpoint.file_bytes())));
   if (config != nullptr) {
-    fmt::print("  family      {}, {} parameters\n", model::family_name(config->family), with_commas(config->parameter_count()));
-    fmt::print("  layers      {}, hidden {}, ffn {}\n", config->num_hidden_layers, config->hidden_size, config->intermediate_size);
+    fmt::print("  family      {}, {} parameters\n", model::family_name(config->family),
+               with_commas(config->parameter_count()));
+    fmt::print("  layers      {}, hidden {}, ffn {}\n", config->num_hidden_layers, config->hidden_size,
+               config->intermediate_size);
     fmt::print("  heads       {} query, {} key/value, dimension {}\n", config->num_attention_heads,
                config->num_key_value_heads, config->head_dim);
     fmt::print("  vocabulary  {} rows, head {}\n", with_commas(config->vocab_size),
@@ -82,7 +84,9 @@ void print_text(const formats::Checkpoint& checkpoint, const model::Config* conf
   }
 }
 
-JsonValue text_value(std::string_view text) { return JsonValue::string(std::string(text)); }
+JsonValue text_value(std::string_view text) {
+  return JsonValue::string(std::string(text));
+}
 
 JsonValue to_object(const formats::Checkpoint& checkpoint, const model::Config* config, const std::string& name) {
   JsonValue out = JsonValue::object();
@@ -106,8 +110,10 @@ JsonValue to_object(const formats::Checkpoint& checkpoint, const model::Config* 
   const auto tokenizer = engine::load_tokenizer(checkpoint);
   if (tokenizer.ok()) {
     const auto match = text::match_template(tokenizer->chat_template());
-    out.set("tokenizer", JsonValue::object({{"ids", JsonValue::number(tokenizer->size())},
-                                            {"added_tokens", JsonValue::number(static_cast<int64_t>(tokenizer->added_tokens().size()))}}));
+    out.set("tokenizer",
+            JsonValue::object(
+                {{"ids", JsonValue::number(tokenizer->size())},
+                 {"added_tokens", JsonValue::number(static_cast<int64_t>(tokenizer->added_tokens().size()))}}));
     out.set("template", match.ok() ? JsonValue::object({{"name", text_value(text::template_name(match->kind))},
                                                         {"exact", JsonValue::boolean(match->exact)}})
                                    : JsonValue());

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <optional>
 
+#include "base/cpu_features.h"
 #include "base/mmap.h"
 #include "base/thread_pool.h"
-#include "base/cpu_features.h"
 #include "cli/command.h"
 #include "cli/model_export.h"
 #include "cli/options.h"
@@ -30,7 +30,8 @@ constexpr int64_t kChunkBytes = int64_t{32} << 20;
 
 // Norm weights are 1, so that activations keep their size; biases are 0; matrices have deviation 1/sqrt(K).
 Status write_vector(const model::TensorSpec& spec, DType type, std::string_view name, formats::TensorWriter& writer) {
-  const bool bias = spec.role == model::Role::kQBias || spec.role == model::Role::kKBias || spec.role == model::Role::kVBias;
+  const bool bias =
+      spec.role == model::Role::kQBias || spec.role == model::Role::kKBias || spec.role == model::Role::kVBias;
   const float value = bias ? 0.0f : 1.0f;
   std::vector<std::byte> bytes(static_cast<size_t>(row_bytes(type, spec.shape.last())));
   const std::vector<float> values(static_cast<size_t>(spec.shape.last()), value);
@@ -64,7 +65,8 @@ Status synth(Options& options) {
   BANTAM_TRY_ASSIGN(const TypeChoice choice, parse_type(options.type, options.pure));
   const bool gguf = is_gguf_path(options.out);
   if (!gguf && info(choice.base).is_quant) {
-    return usage_error("--type {}: a folder of safetensors holds f32, f16 or bf16; name OUT something.gguf", options.type);
+    return usage_error("--type {}: a folder of safetensors holds f32, f16 or bf16; name OUT something.gguf",
+                       options.type);
   }
   if ((gguf ? file_exists(options.out) : file_exists(options.out + "/config.json")) && !options.force) {
     return usage_error("{} is there already; --force replaces it", options.out);
@@ -108,7 +110,8 @@ Status synth(Options& options) {
     BANTAM_TRY(folder->commit());
   }
   bar.clear();
-  note(options.output, fmt::format("{}: {} tensors, {} of random weights", options.out, specs.size(), human_bytes(total)));
+  note(options.output,
+       fmt::format("{}: {} tensors, {} of random weights", options.out, specs.size(), human_bytes(total)));
   return {};
 }
 

@@ -13,9 +13,15 @@
 
 namespace bantam::cli {
 
-bool stdout_is_tty() { return ::isatty(STDOUT_FILENO) != 0; }
-bool stderr_is_tty() { return ::isatty(STDERR_FILENO) != 0; }
-bool stdin_is_tty() { return ::isatty(STDIN_FILENO) != 0; }
+bool stdout_is_tty() {
+  return ::isatty(STDOUT_FILENO) != 0;
+}
+bool stderr_is_tty() {
+  return ::isatty(STDERR_FILENO) != 0;
+}
+bool stdin_is_tty() {
+  return ::isatty(STDIN_FILENO) != 0;
+}
 
 bool use_color(const OutputOptions& options, bool is_tty) {
   const char* no_color = std::getenv("NO_COLOR");
@@ -74,7 +80,9 @@ ProgressBar::ProgressBar(const OutputOptions& options, std::string label, std::s
       label_(std::move(label)),
       unit_(std::move(unit)) {}
 
-ProgressBar::~ProgressBar() { clear(); }
+ProgressBar::~ProgressBar() {
+  clear();
+}
 
 void ProgressBar::update(int64_t done, int64_t total) {
   const double now = since_start_.elapsed_ms();
@@ -85,9 +93,10 @@ void ProgressBar::update(int64_t done, int64_t total) {
   const std::string amount = bytes ? fmt::format("{} / {}", human_bytes(done), human_bytes(total))
                                    : fmt::format("{} / {} {}", with_commas(done), with_commas(total), unit_);
   const double rate = static_cast<double>(done) / (now / 1000);
-  const std::string speed = bytes ? human_bytes(static_cast<int64_t>(rate)) + "/s"
-                                  : fmt::format("{:.0f} {}/s", rate, unit_);
-  const int width = std::max(8, std::min(30, terminal_columns() - static_cast<int>(label_.size() + amount.size()) - 24));
+  const std::string speed =
+      bytes ? human_bytes(static_cast<int64_t>(rate)) + "/s" : fmt::format("{:.0f} {}/s", rate, unit_);
+  const int width =
+      std::max(8, std::min(30, terminal_columns() - static_cast<int>(label_.size() + amount.size()) - 24));
   const int filled = static_cast<int>(share * width + 0.5);
   std::string bar;
   for (int i = 0; i < width; ++i) bar += i < filled ? "█" : "░";

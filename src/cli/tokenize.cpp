@@ -21,7 +21,9 @@ struct TokenizeOptions {
   OutputOptions output;
 };
 
-bool names_a_model(const std::string& word) { return is_directory(word) || (word.ends_with(".gguf") && file_exists(word)); }
+bool names_a_model(const std::string& word) {
+  return is_directory(word) || (word.ends_with(".gguf") && file_exists(word));
+}
 
 // [MODEL] [TEXT]: a single word is the model when the text comes from elsewhere or a folder or .gguf file of that name
 // is there; else it is the text.
@@ -53,7 +55,8 @@ void print_picture(const text::Tokenizer& tokenizer, std::span<const int32_t> id
     fmt::print("{}\n\n", line);
   }
   for (int32_t id : ids) {
-    fmt::print("{:>8}  {}{}\n", id, visible(tokenizer.token_bytes(id)), tokenizer.is_added(id) ? "   (added token)" : "");
+    fmt::print("{:>8}  {}{}\n", id, visible(tokenizer.token_bytes(id)),
+               tokenizer.is_added(id) ? "   (added token)" : "");
   }
 }
 
@@ -69,7 +72,8 @@ Status tokenize(TokenizeOptions& options) {
   if (lines) settle_jsonl_arguments(&model, &options.jsonl);
   auto opened = open_tokenizer(model);
   if (!opened.ok() && given && !names_a_model(model)) {
-    return std::move(opened).status().with_context("tokenize takes [MODEL] TEXT (a text of several words needs quotes)");
+    return std::move(opened).status().with_context(
+        "tokenize takes [MODEL] TEXT (a text of several words needs quotes)");
   }
   BANTAM_TRY_ASSIGN(const text::Tokenizer tokenizer, std::move(opened));
   if (lines) return run_jsonl(options.jsonl, [&](const JsonValue& r) { return tokenize_line(tokenizer, r); });
@@ -126,7 +130,8 @@ Status parse_ids(const std::string& words, std::vector<int32_t>* ids) {
   while ((at = words.find_first_not_of(kSeparators, at)) != std::string::npos) {
     const size_t end = std::min(words.find_first_of(kSeparators, at), words.size());
     auto id = JsonValue::number(words.substr(at, end - at)).as_int64();
-    if (!id.ok() || *id < 0 || *id > INT32_MAX) return usage_error("expected token ids, got {:?}", words.substr(at, end - at));
+    if (!id.ok() || *id < 0 || *id > INT32_MAX)
+      return usage_error("expected token ids, got {:?}", words.substr(at, end - at));
     ids->push_back(static_cast<int32_t>(*id));
     at = end;
   }

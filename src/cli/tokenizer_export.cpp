@@ -35,7 +35,8 @@ bool is_special(const JsonValue& added) {
 }
 
 Status read_vocab(const JsonValue& vocab, int64_t rows, Vocabulary* out) {
-  if (!vocab.is_object()) return bad_input("tokenizer: expected the vocabulary as an object, got {}", vocab.kind_name());
+  if (!vocab.is_object())
+    return bad_input("tokenizer: expected the vocabulary as an object, got {}", vocab.kind_name());
   for (const auto& [token, id] : vocab.members()) BANTAM_TRY(put(out, rows, token, id, kNormal));
   return {};
 }
@@ -52,7 +53,8 @@ Status read_tokenizer_json(std::string_view text, int64_t rows, Vocabulary* out)
   for (const JsonValue& merge : merges->items()) {
     if (merge.is_string()) {
       out->merges.push_back(merge.as_string());
-    } else if (merge.is_array() && merge.items().size() == 2 && merge.items()[0].is_string() && merge.items()[1].is_string()) {
+    } else if (merge.is_array() && merge.items().size() == 2 && merge.items()[0].is_string() &&
+               merge.items()[1].is_string()) {
       out->merges.push_back(merge.items()[0].as_string() + " " + merge.items()[1].as_string());
     } else {
       return bad_input("tokenizer.json: merge {}: expected a pair of strings", out->merges.size());
@@ -89,8 +91,10 @@ Status read_split_files(const formats::Checkpoint& folder, int64_t rows, Vocabul
   if (added == nullptr || !added->is_object()) return {};
   for (const auto& [id, token] : added->members()) {
     const JsonValue* content = token.find("content");
-    if (content == nullptr || !content->is_string()) return bad_input("tokenizer_config.json: added token {} has no content", id);
-    BANTAM_TRY(put(out, rows, content->as_string(), JsonValue::number(id), is_special(token) ? kControl : kUserDefined));
+    if (content == nullptr || !content->is_string())
+      return bad_input("tokenizer_config.json: added token {} has no content", id);
+    BANTAM_TRY(
+        put(out, rows, content->as_string(), JsonValue::number(id), is_special(token) ? kControl : kUserDefined));
   }
   return {};
 }
@@ -107,8 +111,8 @@ void set_vocabulary(const Vocabulary& vocabulary, formats::GgufMetadataBuilder* 
 }
 
 // The id of a token named by a string in tokenizer_config.json ("eos_token").
-void set_named_id(const JsonValue& config, std::string_view key, std::string_view gguf_key, const Vocabulary& vocabulary,
-                  formats::GgufMetadataBuilder* out) {
+void set_named_id(const JsonValue& config, std::string_view key, std::string_view gguf_key,
+                  const Vocabulary& vocabulary, formats::GgufMetadataBuilder* out) {
   const JsonValue* name = config.find(key);
   if (name != nullptr && name->is_object()) name = name->find("content");
   if (name == nullptr || !name->is_string()) return;
@@ -147,7 +151,9 @@ Status tokenizer_to_gguf(const formats::Checkpoint& folder, int64_t rows, format
 
 namespace {
 
-JsonValue text_value(std::string_view text) { return JsonValue::string(std::string(text)); }
+JsonValue text_value(std::string_view text) {
+  return JsonValue::string(std::string(text));
+}
 
 // The parts of tokenizer.json that are the same for the whole family.
 constexpr std::string_view kTokenizerShape =
@@ -207,7 +213,8 @@ Status tokenizer_to_folder(const formats::GgufMetadata& gguf, const std::string&
   }
   if (gguf.has("tokenizer.ggml.eos_token_id")) {
     BANTAM_TRY_ASSIGN(const int64_t eos, gguf.integer("tokenizer.ggml.eos_token_id"));
-    if (eos >= 0 && eos < static_cast<int64_t>(tokens.size())) config.set("eos_token", text_value(tokens[static_cast<size_t>(eos)]));
+    if (eos >= 0 && eos < static_cast<int64_t>(tokens.size()))
+      config.set("eos_token", text_value(tokens[static_cast<size_t>(eos)]));
   }
   config.set("tokenizer_class", text_value("Qwen2Tokenizer"));
   return formats::write_whole_file(folder + "/tokenizer_config.json", to_pretty_json(config) + "\n");

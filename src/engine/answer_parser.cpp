@@ -43,7 +43,8 @@ std::string raw_arguments(std::string_view call) {
       const bool ends_value = c == ',' ? depth == 1 : depth == 0;
       if (value_begin != std::string_view::npos && ends_value) {
         std::string_view value = call.substr(value_begin, i - value_begin);
-        while (!value.empty() && std::string_view(" \n\t\r").find(value.back()) != std::string_view::npos) value.remove_suffix(1);
+        while (!value.empty() && std::string_view(" \n\t\r").find(value.back()) != std::string_view::npos)
+          value.remove_suffix(1);
         return std::string(value);
       }
     } else if (c == ':' && depth == 1 && last_string == "arguments" && value_begin == std::string_view::npos) {
@@ -143,8 +144,8 @@ AnswerDelta AnswerParser::finish() {
     at_start_ = after_call_ = true;
     return emit(AnswerDelta::Kind::kContent, "<tool_call>" + call_text_ + rest);
   }
-  AnswerDelta last = emit(
-      state_ == State::kThinking ? AnswerDelta::Kind::kReasoning : AnswerDelta::Kind::kContent, rest);
+  AnswerDelta last =
+      emit(state_ == State::kThinking ? AnswerDelta::Kind::kReasoning : AnswerDelta::Kind::kContent, rest);
   held_.clear();
   return last;
 }

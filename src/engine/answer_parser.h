@@ -47,9 +47,9 @@ class AnswerParser {
   text::StreamDecoder decoder_;
   int32_t think_open_, think_close_, call_open_, call_close_;
   State state_;
-  bool at_start_ = true;    // of the current block: its leading newlines are framing, not text
+  bool at_start_ = true;     // of the current block: its leading newlines are framing, not text
   bool after_call_ = false;  // content goes on after a tool call
-  std::string held_;        // newlines that are framing if the block ends here
+  std::string held_;         // newlines that are framing if the block ends here
   int64_t reasoning_tok_ = 0;
   std::string reasoning_, content_, call_text_;
   std::vector<ToolCall> tool_calls_;

@@ -13,12 +13,15 @@
 namespace bantam {
 namespace {
 
-DType kv_dtype(KvType kv) { return kv == KvType::kF32 ? DType::kF32 : DType::kF16; }
+DType kv_dtype(KvType kv) {
+  return kv == KvType::kF32 ? DType::kF32 : DType::kF16;
+}
 
 Status check_options(const EngineOptions& o) {
   if (o.threads < 0 || o.threads > 1024) return usage_error("threads: expected 1 to 1024, got {}", o.threads);
   if (o.context_tok < 0) return usage_error("context: expected at least 1 token, got {}", o.context_tok);
-  if (o.chunk_tok < 1 || o.chunk_tok > 65536) return usage_error("chunk: expected 1 to 65536 tokens, got {}", o.chunk_tok);
+  if (o.chunk_tok < 1 || o.chunk_tok > 65536)
+    return usage_error("chunk: expected 1 to 65536 tokens, got {}", o.chunk_tok);
   if (o.batch_rows < 1) return usage_error("batch: expected at least one row, got {}", o.batch_rows);
   return {};
 }
@@ -29,11 +32,13 @@ int64_t pool_pages(const EngineOptions& options, int64_t context) {
   return (std::max(options.pool_tok, context) + kernels::kPageTok - 1) / kernels::kPageTok + kSparePages;
 }
 
-std::string human_gb(int64_t bytes) { return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9); }
+std::string human_gb(int64_t bytes) {
+  return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9);
+}
 
 // The context to open with: as asked, or the model's own cut to what fits. Refuses before anything is allocated.
-Status choose_context(const model::Binding& binding, const EngineOptions& options, model::StepLimits limits, int threads,
-                      ModelInfo* info) {
+Status choose_context(const model::Binding& binding, const EngineOptions& options, model::StepLimits limits,
+                      int threads, ModelInfo* info) {
   const model::Config& config = binding.config;
   const int64_t available = engine::available_memory_bytes();
   info->trained_context_tok = config.max_position_embeddings;
@@ -87,8 +92,7 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
   impl->pool_ = std::make_unique<ThreadPool>(info.threads);
   BANTAM_TRY_ASSIGN(impl->weights_, model::load_weights(checkpoint, binding, *impl->pool_, progress));
   const auto numerics = options.numerics == NumericsMode::kExact ? ops::Numerics::kExact : ops::Numerics::kFast;
-  BANTAM_TRY_ASSIGN(impl->workspace_,
-                    model::Workspace::create(binding.config, limits, *table, *impl->pool_, numerics));
+  BANTAM_TRY_ASSIGN(impl->workspace_, model::Workspace::create(binding.config, limits, *table, *impl->pool_, numerics));
   const kernels::KvLayout layout = model::kv_layout(binding.config, kv_dtype(options.kv));
   BANTAM_TRY_ASSIGN(impl->kv_, engine::KvPool::create(layout, pool_pages(options, info.context_tok)));
 
@@ -130,9 +134,13 @@ Result<Engine> Engine::load(const ModelSource& source, const EngineOptions& opti
   return Engine(std::move(impl));
 }
 
-const ModelInfo& Engine::info() const { return impl_->info(); }
+const ModelInfo& Engine::info() const {
+  return impl_->info();
+}
 
-Result<Session> Engine::new_session() { return Session(std::make_unique<SessionImpl>(impl_.get())); }
+Result<Session> Engine::new_session() {
+  return Session(std::make_unique<SessionImpl>(impl_.get()));
+}
 
 Status Engine::step(std::span<const StepItem> items) {
   std::vector<EngineImpl::Part> parts;

@@ -14,10 +14,10 @@ namespace bantam::engine {
 
 struct GenerateOptions {
   SamplingOptions sampling;
-  int64_t max_tok = -1;             // -1: until the model stops or the context is full
-  std::vector<std::string> stops;   // stop strings, matched in the content
-  std::vector<int32_t> stop_ids;    // end-of-turn tokens
-  bool parse_answer = true;         // false: raw continuation, everything is content
+  int64_t max_tok = -1;            // -1: until the model stops or the context is full
+  std::vector<std::string> stops;  // stop strings, matched in the content
+  std::vector<int32_t> stop_ids;   // end-of-turn tokens
+  bool parse_answer = true;        // false: raw continuation, everything is content
   bool starts_in_thinking = false;
   const std::atomic<bool>* cancel = nullptr;
 };

@@ -21,9 +21,9 @@ class KvPool {
   int64_t capacity() const { return static_cast<int64_t>(references_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
 
-  int32_t allocate();               // REQUIRES: free_pages() > 0; count 1
+  int32_t allocate();  // REQUIRES: free_pages() > 0; count 1
   void retain(int32_t page) { ++references_[static_cast<size_t>(page)]; }
-  void release(int32_t page);       // back to the free list at zero
+  void release(int32_t page);  // back to the free list at zero
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
   // Copies the contents of one page in every layer.
   void copy(int32_t from, int32_t to);

@@ -12,7 +12,9 @@ namespace bantam {
 using kernels::kPageTok;
 
 namespace {
-int64_t page_count(int64_t tok) { return (tok + kPageTok - 1) / kPageTok; }
+int64_t page_count(int64_t tok) {
+  return (tok + kPageTok - 1) / kPageTok;
+}
 
 Status pool_full(int64_t needed, int64_t free) {
   return make_error(ErrorCode::kContextFull, "the pool of keys and values is full: {} pages are needed, {} are free",
@@ -43,7 +45,8 @@ void EngineImpl::grow(SessionImpl& session, int64_t new_tok) {
     kv_.release(session.pages_.back());
     session.pages_.back() = own;
   }
-  while (static_cast<int64_t>(session.pages_.size()) < page_count(size + new_tok)) session.pages_.push_back(kv_.allocate());
+  while (static_cast<int64_t>(session.pages_.size()) < page_count(size + new_tok))
+    session.pages_.push_back(kv_.allocate());
 }
 
 Status EngineImpl::check_tokens(int64_t kept, std::span<const int32_t> tokens) const {
@@ -80,7 +83,8 @@ Status EngineImpl::check(std::span<const Part> parts) const {
     pages += pages_needed(*part.session, size, n);
     rows += part.rows == Rows::kAll ? n : part.rows == Rows::kLast ? 1 : 0;
   }
-  if (total > options_.chunk_tok) return usage_error("step: expected at most {} tokens, got {}", options_.chunk_tok, total);
+  if (total > options_.chunk_tok)
+    return usage_error("step: expected at most {} tokens, got {}", options_.chunk_tok, total);
   if (rows > workspace_.limits.max_logit_rows) {
     return usage_error("step: expected at most {} rows of logits, got {}", workspace_.limits.max_logit_rows, rows);
   }

@@ -29,8 +29,8 @@ class SessionImpl {
   friend class Engine;
   EngineImpl* engine_;
   std::vector<int32_t> tokens_;
-  std::vector<int32_t> pages_;   // page i holds positions [64 i, 64 i + 64); references counted in the pool
-  std::vector<float> logits_;    // [V] after the last token
+  std::vector<int32_t> pages_;  // page i holds positions [64 i, 64 i + 64); references counted in the pool
+  std::vector<float> logits_;   // [V] after the last token
   bool has_logits_ = false;
 };
 

@@ -17,9 +17,13 @@ struct Candidate {
   int32_t id;
 };
 
-bool better(const Candidate& a, const Candidate& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
+bool better(const Candidate& a, const Candidate& b) {
+  return a.score != b.score ? a.score > b.score : a.id < b.id;
+}
 
-bool allowed(const TokenMask& mask, size_t id) { return mask.empty() || (id < mask.size() && mask[id] != 0); }
+bool allowed(const TokenMask& mask, size_t id) {
+  return mask.empty() || (id < mask.size() && mask[id] != 0);
+}
 
 // The logits as doubles after bias and penalties.
 std::vector<double> adjusted_scores(std::span<const float> logits, const SamplingOptions& options,

@@ -71,7 +71,9 @@ Result<int64_t> Session::sync(std::span<const int32_t> tokens, const PrefillProg
   return kept;
 }
 
-void Session::truncate(int64_t n) { impl_->engine_->truncate(*impl_, n); }
+void Session::truncate(int64_t n) {
+  impl_->engine_->truncate(*impl_, n);
+}
 
 Result<Session> Session::fork() const {
   auto copy = std::make_unique<SessionImpl>(impl_->engine_);
@@ -86,10 +88,20 @@ Sampled Session::sample(const SamplingOptions& options, int64_t generated_from) 
   return engine::sample_token(impl_->logits_, impl_->engine_->mask(), options, context, context.subspan(from), size());
 }
 
-std::span<const float> Session::logits() const { return impl_->logits_; }
-bool Session::has_logits() const { return impl_->has_logits_; }
-std::span<const int32_t> Session::tokens() const { return impl_->tokens_; }
-int64_t Session::size() const { return static_cast<int64_t>(impl_->tokens_.size()); }
-int64_t Session::capacity() const { return impl_->engine_->info().context_tok; }
+std::span<const float> Session::logits() const {
+  return impl_->logits_;
+}
+bool Session::has_logits() const {
+  return impl_->has_logits_;
+}
+std::span<const int32_t> Session::tokens() const {
+  return impl_->tokens_;
+}
+int64_t Session::size() const {
+  return static_cast<int64_t>(impl_->tokens_.size());
+}
+int64_t Session::capacity() const {
+  return impl_->engine_->info().context_tok;
+}
 
 }  // namespace bantam

@@ -7,30 +7,42 @@
 
 namespace bantam::engine {
 
+// Text is cut where the first stop string begins. A place at which a stop string is complete settles it; a place from
+// which the text so far could still grow into one holds everything from there on, whatever is complete further right.
 std::string StopMatcher::push(const std::string& text) {
   if (stopped_) return {};
   if (stops_.empty()) return text;
   pending_ += text;
-  size_t found = std::string::npos;
-  for (const std::string& stop : stops_) {
-    if (!stop.empty()) found = std::min(found, pending_.find(stop));
-  }
-  if (found != std::string::npos) {
-    stopped_ = true;
-    pending_.resize(found);
-    return std::exchange(pending_, {});
-  }
-  size_t hold = 0;
-  for (const std::string& stop : stops_) {
-    for (size_t n = std::min(stop.size(), pending_.size()); n > hold; --n) {
-      if (std::string_view(pending_).substr(pending_.size() - n) == std::string_view(stop).substr(0, n)) hold = n;
+  for (size_t at = 0; at < pending_.size(); ++at) {
+    const std::string_view rest = std::string_view(pending_).substr(at);
+    bool may_grow = false;
+    for (const std::string& stop : stops_) {
+      if (stop.empty()) continue;
+      if (rest.starts_with(stop)) return cut(at);
+      may_grow = may_grow || std::string_view(stop).starts_with(rest);
+    }
+    if (may_grow) {
+      std::string safe = pending_.substr(0, at);
+      pending_.erase(0, at);
+      return safe;
     }
   }
-  std::string safe = pending_.substr(0, pending_.size() - hold);
-  pending_.erase(0, safe.size());
-  return safe;
+  return std::exchange(pending_, {});
 }
 
-std::string StopMatcher::finish() { return stopped_ ? std::string() : std::exchange(pending_, {}); }
+std::string StopMatcher::finish() {
+  if (stopped_) return {};
+  size_t first = std::string::npos;
+  for (const std::string& stop : stops_) {
+    if (!stop.empty()) first = std::min(first, pending_.find(stop));
+  }
+  return first == std::string::npos ? std::exchange(pending_, {}) : cut(first);
+}
+
+std::string StopMatcher::cut(size_t at) {
+  stopped_ = true;
+  pending_.resize(at);
+  return std::exchange(pending_, {});
+}
 
 }  // namespace bantam::engine

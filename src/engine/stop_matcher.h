@@ -12,10 +12,12 @@ class StopMatcher {
   explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
   // Text that is safe to show. When a stop string is complete, the text before it, and stopped() is true from then on.
   std::string push(const std::string& text);
-  std::string finish();  // what was held back, when no stop string came
+  // What was held back; a stop string in it still counts.
+  std::string finish();
   bool stopped() const { return stopped_; }
 
  private:
+  std::string cut(size_t at);
   std::vector<std::string> stops_;
   std::string pending_;
   bool stopped_ = false;

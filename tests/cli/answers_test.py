@@ -77,7 +77,7 @@ class Run(Case):
         self.assertEqual(len(out[0]["ids"]), 4)
         self.assertEqual(out[1], {"text": "", "ids": [], "finish_reason": "length"})
         self.assertEqual([("error" in line) for line in out], [False] * 3 + [True] * 3)
-        one = self.run_bantam("complete", "-p", "Once", "-n", "4", "--temperature", "0", "--json").json()
+        one = self.run_bantam("complete", NANO, "-p", "Once", "-n", "4", "--temperature", "0", "--json").json()
         self.assertEqual(one["text"], out[0]["text"], "a line among others, or alone")
 
 

@@ -129,14 +129,14 @@ class OnlyWhatIsNeeded(Case):
         folder = self.nano_copy("weights", ("config.json", "model.safetensors"))
         lines = self.write_lines("ids.jsonl", [{"ids": [1, 2, 3]}])
         self.run_bantam("forward", folder, lines, "-o", self.path("a"))
-        self.run_bantam("forward", lines, "-o", self.path("b"))
+        self.run_bantam("forward", NANO, lines, "-o", self.path("b"))
         with open(self.path("a"), "rb") as a, open(self.path("b"), "rb") as b:
             self.assertEqual(a.read(), b.read())
         self.run_bantam("convert", folder, self.path("x.gguf"))
         self.run_bantam("quantize", folder, self.path("y.gguf"), "--type", "q8_0")
         self.run_bantam("convert", self.path("x.gguf"), self.path("z"))
         self.assertTrue(os.path.exists(self.path("z/model.safetensors")))
-        self.assertEqual(self.run_bantam("score", folder, lines).lines(), self.run_bantam("score", lines).lines())
+        self.assertEqual(self.run_bantam("score", folder, lines).lines(), self.run_bantam("score", NANO, lines).lines())
         reply = self.run_bantam("score", folder, "-", stdin='{"text": "x"}', expect=1)
         self.assertIn("tokenizer", reply.lines()[0]["error"]["message"])
         self.run_bantam("run", folder, "-p", "x", expect=3)
@@ -191,7 +191,8 @@ class Forward(Case):
     def test_hidden_and_attention(self):
         lines = [{"ids": list(range(30))}, {"ids": list(range(40, 49))}]
         got = self.logits("--hidden", "--attention", "0,3", lines=lines)
-        layers, heads, hidden = 6, 4, 256
+        config = self.run_bantam("show", "--json").json()["config"]
+        layers, heads, hidden = (config[k] for k in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
         self.assertEqual(got["0/hidden"][1], [layers + 1, 30, hidden])
         self.assertEqual(got["1/attention.3"][1], [heads, 9, 9])
         rows = got["1/attention.0"][2]

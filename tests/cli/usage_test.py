@@ -91,7 +91,7 @@ class WrongModels(Case):
         os.mkdir(self.path("empty"))
         text = self.write("note.gguf", "not a model")
         half = self.nano_copy("half", ["config.json", "tokenizer.json", "tokenizer_config.json"])
-        for model, word in ((self.path("nowhere"), "nowhere"), (self.path("empty"), "config.json"), (text, "note.gguf"),
+        for model, word in ((self.path("nowhere"), "nowhere"), (self.path("empty"), "empty: expected"), (text, "note.gguf"),
                             (half, "model.safetensors")):
             for args in (["run", model, "-p", "x"], ["complete", model, "-p", "x"], ["score", model, "-"], ["plan", model],
                          ["bench", model, "--prefill", "8", "--context", "0", "--batch", "1"], ["convert", model, self.path("o.gguf")],
@@ -175,7 +175,7 @@ class Small(Case):
         self.assertTrue(all(len(json.dumps(r)) > 20 for r in rows))
 
     def test_quiet_and_levels(self):
-        args = ["run", "-p", "hi", "-n", "2", "--seed", "1"]
+        args = ["run", "-p", "hi", "-n", "2", "--seed", "1", "--no-think"]
         self.assertIn("context", self.run_bantam(*args).err)
         self.assertEqual(self.run_bantam(*args, "-q").err, "")
         self.assertEqual(self.run_bantam(*args, "--log-level", "warning").err, "")

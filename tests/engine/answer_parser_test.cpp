@@ -64,14 +64,17 @@ TEST_F(AnswerParserTest, ToolCalls) {
   EXPECT_EQ(calls()[0].name, "weather");
   EXPECT_EQ(calls()[0].arguments, "{\"city\": \"Oslo\"}");
 
-  parse("<tool_call>\n{\"arguments\": {\"a\": [1.50, 1e5, \"}\\\"{\"], \"arguments\": 2} , \"name\": \"f\"}\n</tool_call>\n"
-        "<tool_call>\n{\"name\": \"g\"}\n</tool_call>");
+  parse(
+      "<tool_call>\n{\"arguments\": {\"a\": [1.50, 1e5, \"}\\\"{\"], \"arguments\": 2} , \"name\": "
+      "\"f\"}\n</tool_call>\n"
+      "<tool_call>\n{\"name\": \"g\"}\n</tool_call>");
   ASSERT_EQ(calls().size(), 2u);
   EXPECT_EQ(calls()[0].arguments, "{\"a\": [1.50, 1e5, \"}\\\"{\"], \"arguments\": 2}") << "exactly as written";
   EXPECT_EQ(calls()[1].name, "g");
   EXPECT_EQ(calls()[1].arguments, "{}");
 
-  EXPECT_EQ(parse("<think>\nuse f\n</think>\n\nLooking.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\nDone."),
+  EXPECT_EQ(parse("<think>\nuse f\n</think>\n\nLooking.\n<tool_call>\n{\"name\": \"f\", \"arguments\": "
+                  "{}}\n</tool_call>\nDone."),
             "R:use f|C:Looking.\nDone.");
   EXPECT_EQ(calls().size(), 1u);
   parse("<tool_call>{\"name\": \"f\", \"arguments\": \"text\\n\"}</tool_call>");

@@ -53,7 +53,8 @@ TEST(KvPool, CopyTakesEveryLayerAndNothingElse) {
   const kernels::KvView view = pool.view({});
   const auto bytes = static_cast<size_t>(pool.layout().page_bytes());
   for (int64_t layer = 0; layer < 3; ++layer) {
-    for (int32_t page = 0; page < 4; ++page) std::memset(view.page(layer, page), static_cast<int>(10 * layer + page), bytes);
+    for (int32_t page = 0; page < 4; ++page)
+      std::memset(view.page(layer, page), static_cast<int>(10 * layer + page), bytes);
   }
   pool.copy(1, 3);
   for (int64_t layer = 0; layer < 3; ++layer) {

@@ -10,7 +10,9 @@
 
 namespace bantam::engine {
 
-inline std::string nano_folder() { return std::string(BANTAM_SOURCE_DIR) + "/models/nano"; }
+inline std::string nano_folder() {
+  return std::string(BANTAM_SOURCE_DIR) + "/models/nano";
+}
 
 inline text::Tokenizer nano_tokenizer() {
   auto checkpoint = formats::Checkpoint::open_without_weights(nano_folder());

@@ -46,7 +46,8 @@ TEST(Sampler, NonFiniteLogitsAreImpossible) {
 TEST(Sampler, MaskedIdsNeverComeUp) {
   const TokenMask mask = {1, 0, 1, 0};
   EXPECT_EQ(pick({0, 9, 1, 8}, {.temperature = 0}, 0, {}, {}, mask), 2);
-  for (const auto& [id, count] : histogram({0, 9, 1, 8}, {.temperature = 2}, 300, mask)) EXPECT_TRUE(id == 0 || id == 2);
+  for (const auto& [id, count] : histogram({0, 9, 1, 8}, {.temperature = 2}, 300, mask))
+    EXPECT_TRUE(id == 0 || id == 2);
   const Sampled sampled =
       sample_token(std::vector<float>{0, 9, 1, 8}, mask, {.temperature = 0, .top_logprobs = 4}, {}, {}, 0);
   ASSERT_EQ(sampled.top.size(), 2u) << "masked ids are not offered as alternatives";
@@ -122,7 +123,8 @@ TEST(Sampler, DrawsAreKeyedBySeedChoiceAndPosition) {
   const std::vector<float> logits(64, 0.0f);
   const auto stream = [&](uint64_t seed, uint64_t choice) {
     std::vector<int32_t> ids;
-    for (int64_t position = 0; position < 50; ++position) ids.push_back(pick(logits, {.seed = seed, .choice = choice}, position));
+    for (int64_t position = 0; position < 50; ++position)
+      ids.push_back(pick(logits, {.seed = seed, .choice = choice}, position));
     return ids;
   };
   EXPECT_EQ(stream(7, 0), stream(7, 0));

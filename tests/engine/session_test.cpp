@@ -97,7 +97,8 @@ TEST(Session, InvariantInEveryMode) {
       EngineOptions options = base_options();
       options.numerics = numerics;
       options.kv = kv;
-      SCOPED_TRACE(testing::Message() << "exact " << (numerics == NumericsMode::kExact) << " f32 " << (kv == KvType::kF32));
+      SCOPED_TRACE(testing::Message() << "exact " << (numerics == NumericsMode::kExact) << " f32 "
+                                      << (kv == KvType::kF32));
       check_invariance(options);
     }
   }

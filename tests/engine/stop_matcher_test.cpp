@@ -19,10 +19,18 @@ std::string expected(const std::string& text, const std::vector<std::string>& st
 }
 
 TEST(StopMatcher, EverySplitGivesTheSame) {
-  const std::vector<std::vector<std::string>> stop_sets = {
-      {}, {""}, {"b"}, {"ab"}, {"aab"}, {"abab", "ba"}, {"END", "\n\n"}, {"aaaa"}, {"c", "bc", "abc"}, {"\xE2\x82\xAC"}};
-  const std::vector<std::string> texts = {"",         "aaab",          "aabaab", "ababab", "one END two", "x\n\ny",
-                                          "aaaaaaab", "zabcz",         "ENEND",  "\n",     "1 \xE2\x82\xAC 2"};
+  const std::vector<std::vector<std::string>> stop_sets = {{},
+                                                           {""},
+                                                           {"b"},
+                                                           {"ab"},
+                                                           {"aab"},
+                                                           {"abab", "ba"},
+                                                           {"END", "\n\n"},
+                                                           {"aaaa"},
+                                                           {"c", "bc", "abc"},
+                                                           {"\xE2\x82\xAC"}};
+  const std::vector<std::string> texts = {"",         "aaab",  "aabaab", "ababab", "one END two",     "x\n\ny",
+                                          "aaaaaaab", "zabcz", "ENEND",  "\n",     "1 \xE2\x82\xAC 2"};
   for (const auto& stops : stop_sets) {
     for (const std::string& text : texts) {
       bool stops_there = false;

@@ -18,6 +18,7 @@ MODEL = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abs
 
 
 def main():
+    torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     wrong = 0
     for sample in mixture.batch(77, 2000, 1.0):

@@ -2,6 +2,8 @@
 
 Called by mixture.py and make_heldout.py. Keys and values follow the train/test split of words.py. Standard library only.
 """
+import json
+
 import gen_prose
 import words as w
 
@@ -105,3 +107,15 @@ def repeat(rng, thinking):
     if thinking:
         reply["reasoning_content"] = "I repeat the text."
     return {"kind": "repeat", "messages": [{"role": "user", "content": ask}, reply], "thinking": thinking}
+
+
+def quote(rng):
+    """Words from text into quotes or lines: the same word is another token after a space than after a quote, and every word needs both."""
+    made = (w.item, w.city, w.person, w.madeup, lambda r: w.madeup(r, False), w.date, w.code, lambda r: r.choice(w.THINGS), lambda r: r.choice(w.PLACES + w.ANIMALS + w.COLORS + w.JOBS + w.FOODS + w.ADJECTIVES),
+            lambda r: r.choice(w.FIRST + w.LAST + w.CITIES + w.MONTHS + w.DAYS))
+    words = [rng.choice(made)(rng) for _ in range(rng.randint(2, 9))]
+    if rng.random() < 0.3:
+        ask, answer = "One per line: ", "\n".join(words)
+    else:
+        ask, answer = rng.choice(("As a JSON list: ", "JSON list of ", "Quote each: ")), json.dumps(words, ensure_ascii=False)
+    return {"kind": "repeat", "messages": [{"role": "user", "content": ask + ", ".join(words)}, {"role": "assistant", "content": answer}], "thinking": False}

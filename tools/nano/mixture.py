@@ -13,8 +13,8 @@ import gen_tools
 
 # kind: (weight at the start, weight at the end); in between linear over the first third of the training.
 WEIGHTS = {
-    "repeat": (24, 3), "lookup_small": (26, 13), "lookup_medium": (2, 8), "lookup_long": (0, 2), "arithmetic": (18, 20), "drill": (8, 8),
-    "arithmetic_direct": (2, 3), "json": (12, 18), "tool": (10, 22), "talk": (10, 12), "mixed": (2, 4),
+    "repeat": (24, 4), "quote": (6, 10), "lookup_small": (26, 18), "lookup_medium": (2, 12), "lookup_long": (0, 2), "arithmetic": (18, 6), "drill": (8, 2),
+    "arithmetic_direct": (2, 3), "json": (12, 14), "tool": (10, 34), "talk": (10, 8), "mixed": (2, 4),
 }
 
 
@@ -46,6 +46,8 @@ def draw(rng, kind):
         return gen_math.sample(rng, "train", True, turns=rng.choice((1, 1, 1, 2, 3)))
     if kind == "arithmetic_direct":
         return gen_math.sample(rng, "train", False, turns=rng.choice((1, 2, 4)))
+    if kind == "quote":
+        return gen_lookup.quote(rng)
     if kind == "drill":
         return gen_math.drill(rng)
     if kind == "mixed":

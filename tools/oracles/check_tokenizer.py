@@ -21,8 +21,9 @@ import tokenizer_texts as texts
 FOLDER = texts.shared("qwen3-tokenizer")
 ODD_ADDED = [  # content, lstrip, rstrip, normalized, special
     ("<left>", True, False, False, False), ("<right>", False, True, False, True), ("<both>", True, True, False, False),
-    ("<normal>", False, False, True, False), ("<norm\u00e9>", True, True, True, False), ("e\u0301x", False, False, True, True),
-    ("caf\u00e9", False, False, False, False), ("<left><right>", False, False, False, False), ("a b", False, False, True, False),
+    ("<normal>", False, False, True, False), ("<norm\u00e9>", True, True, True, False),
+    ("e\u0301x", False, False, True, True), ("caf\u00e9", False, False, False, False),
+    ("<left><right>", False, False, False, False), ("a b", False, False, True, False),
     ("hello", False, False, True, False), ("\u4f60\u597d", False, False, False, False), (" lead", False, True, False, False)]
 
 
@@ -75,7 +76,8 @@ class Pair:
 def cases(rng, count, controls):
     """Endless kinds in turn, `count` strings in all."""
     prose, code = texts.english(), texts.code()
-    other = [texts.read(texts.shared(p)) for p in ("math/math500.jsonl", "geo/world-cities.csv", "ifeval/input_data.jsonl")]
+    files = ("math/math500.jsonl", "geo/world-cities.csv", "ifeval/input_data.jsonl")
+    other = [texts.read(texts.shared(path)) for path in files]
     slice_of = lambda text, longest: next(texts.slices(rng, text, 1, longest))
     mixed = lambda: "".join(
         rng.choice([texts.white, texts.digits, texts.contraction, texts.emoji, texts.combining])(rng) for _ in range(3))

@@ -35,7 +35,8 @@ def strings():
         parts = unicodedata.decomposition(chr(code)).split()
         if parts and not parts[0].startswith("<"):
             text = "".join(chr(int(p, 16)) for p in parts)
-            yield f"{text} {text[::-1]} {text[0]}\u0334{text[1:]} {text[0]}\u0345{text[1:]} {text}{text} {chr(code)}{text[1:]}"
+            first, rest = text[0], text[1:]
+            yield f"{text} {text[::-1]} {first}\u0334{rest} {first}\u0345{rest} {text}{text} {chr(code)}{rest}"
     marks = [chr(c) for c in range(0x110000) if unicodedata.combining(chr(c))]
     for first in marks:
         yield "".join(f"a{first}{second}{first}" for second in marks[::7]) + f"{first}\u0300\u0316"

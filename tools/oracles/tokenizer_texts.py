@@ -43,7 +43,8 @@ def code():
     """This project's own sources and the Python library's, joined."""
     paths = sorted(glob.glob(os.path.join(ROOT, "src", "**", "*.cpp"), recursive=True))
     library = sysconfig.get_paths()["stdlib"]
-    paths += sorted(glob.glob(os.path.join(library, "*.py")))[:60] + sorted(glob.glob(os.path.join(library, "json/*.py")))
+    paths += sorted(glob.glob(os.path.join(library, "*.py")))[:60]
+    paths += sorted(glob.glob(os.path.join(library, "json/*.py")))
     return "\n".join(read(path) for path in paths)
 
 
@@ -94,7 +95,8 @@ def emoji(rng):
 
 
 def white(rng):
-    return "".join(rng.choice(SPACES) if rng.random() < 0.75 else rng.choice(["a", "1", ".", "é", "中", "'s", "\r\n", "  "])
+    others = ["a", "1", ".", "é", "中", "'s", "\r\n", "  "]
+    return "".join(rng.choice(SPACES) if rng.random() < 0.75 else rng.choice(others)
                    for _ in range(rng.randint(1, 24)))
 
 

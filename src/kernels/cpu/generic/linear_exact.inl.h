@@ -31,6 +31,8 @@ struct PanelWeights {
   BANTAM_INLINE VF load(int64_t k, int r) const {
     return f_load(panel + r * kVectorStep + (k + Odd) * kTileRows);
   }
+  template <int C>
+  BANTAM_INLINE void ahead(int64_t) const {}
   BANTAM_INLINE PanelWeights from(int64_t k) const { return {panel + k * kTileRows}; }
 };
 template <DType T>
@@ -46,6 +48,12 @@ struct TileWeights {
     }
     return w;
   }
+  // Fetches what a stream of C blocks side by side reads about 2 KiB later, when it reads elements k and k + 1.
+  template <int C>
+  BANTAM_INLINE void ahead(int64_t k) const {
+    constexpr int64_t size = info(T).block_bytes, later = C * kBlock * size >= 128 ? C * kBlock : 128 / size;
+    prefetch_lines<2 * kTileRows * size>(tile + (first + k + later) * kTileRows * size);
+  }
   BANTAM_INLINE TileWeights from(int64_t k) const { return {tile, f8_scales, first + k}; }
 };
 
@@ -54,6 +62,7 @@ template <int Odd, class Weights, int R, int N, int C>
 BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stride, int64_t k, VF (&sum)[C][R][N]) {
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c) {
+    if constexpr (!Odd) w.template ahead<C>(c * kBlock + k);
     VF v[R];
 #pragma GCC unroll 2
     for (int r = 0; r < R; ++r) v[r] = w.template load<Odd>(c * kBlock + k, r);
@@ -156,6 +165,7 @@ void fill_panel(const PackedMatrix& matrix, const float* f8_scales, int64_t tile
       constexpr PackedFormat f = packed_format(T);
       for (int64_t b = k_begin / kBlock; b < (k_begin + count) / kBlock; ++b) {
         const uint8_t* header = packed + f.header_at(b);
+        if (part == 0) prefetch_lines<f.code_bytes()>(packed + f.codes_at(b + 2 * kExactBlocks));
         VI codes[8];
         load_codes<T>(packed + f.codes_at(b) + part * kLanes * 4, codes);
         const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);

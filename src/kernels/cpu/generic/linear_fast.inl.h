@@ -9,6 +9,12 @@
 
 constexpr int kStreamTokens = 8;
 constexpr int64_t kPanelBlocks = 16;
+// Bytes that streams prefetch ahead. Without it arithmetic and memory took turns: Q4_0 from memory on one Xeon core (3
+// GHz, read probe 16.5 GB/s) went from 15.0 to 16.8 GB/s at M = 1 and from 8.9 to 13.4 at M = 4; 4096 gave 12.8.
+#ifndef PFD
+#define PFD 2048
+#endif
+constexpr int64_t kStreamAhead = PFD;
 // With two row vectors per tile the stream goes over this many blocks (a cached 2 KiB or so) once per vector.
 constexpr int64_t kRunBlocks = 8;
 
@@ -39,10 +45,7 @@ BANTAM_INLINE void stream_blocks(const LinearJob& job, const uint8_t* tile, int 
     const uint8_t* planes = header + f.header_bytes() + part * kLanes * 4;
     const int64_t here = count < f.group_blocks() ? count : f.group_blocks();
     for (int64_t i = 0; i < here; ++i, ++acts, planes += f.code_bytes()) {
-#pragma GCC unroll 8
-      for (int line = 0; line < f.code_bytes(); line += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(planes + PFD + line), PFH);
-      }
+      if (part == 0) prefetch_lines<f.code_bytes()>(planes + kStreamAhead);
       const BlockScales s = load_scales<T>(group, header, i, part);
       stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sum);
       if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sum);
@@ -87,6 +90,7 @@ void unpack_panel(const uint8_t* tile, int64_t block_begin, int64_t count, int p
   for (int64_t n = 0; n < count; ++n) {
     const int64_t b = block_begin + n;
     const uint8_t* header = tile + f.header_at(b);
+    if (part == 0) prefetch_lines<f.code_bytes()>(tile + f.codes_at(b + kPanelBlocks));  // for the next panel
     VI codes[8];
     load_codes<T>(tile + f.codes_at(b) + part * kLanes * 4, codes);
     const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
