@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define BANTAM_CHECK(cond)                                                                   \
-  do {                                                                                       \
-    if (!(cond)) [[unlikely]] {                                                              \
+#define BANTAM_CHECK(cond)                                                                       \
+  do {                                                                                           \
+    if (!(cond)) [[unlikely]] {                                                                  \
       std::fprintf(stderr, "bantam: broken contract at %s:%d: %s\n", __FILE__, __LINE__, #cond); \
-      std::abort();                                                                          \
-    }                                                                                        \
+      std::abort();                                                                              \
+    }                                                                                            \
   } while (false)

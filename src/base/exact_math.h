@@ -19,9 +19,9 @@ inline double exact_exp(double x) {
   const auto k = static_cast<int64_t>(shifted < 0 ? shifted - 0.5 : shifted + 0.5);
   const double r = (x - static_cast<double>(k) * kHigh) - static_cast<double>(k) * kLow;
   // Taylor by Horner: 0.35^14 / 14! < 5e-18.
-  constexpr double kInverseFactorial[] = {1.0,       1.0,        1.0 / 2,      1.0 / 6,       1.0 / 24,
-                                          1.0 / 120, 1.0 / 720,  1.0 / 5040,   1.0 / 40320,   1.0 / 362880,
-                                          1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+  constexpr double kInverseFactorial[] = {
+      1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+      1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
   double sum = 1.0 / 87178291200.0;
   for (int n = 13; n >= 0; --n) sum = sum * r + kInverseFactorial[n];
   return sum * std::bit_cast<double>(static_cast<uint64_t>(k + 1023) << 52);

@@ -101,7 +101,8 @@ bool is_json_number(std::string_view s) {
 }
 
 std::string_view trim_right(std::string_view s) {
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t' || s.back() == '\n' || s.back() == '\r')) s.remove_suffix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t' || s.back() == '\n' || s.back() == '\r'))
+    s.remove_suffix(1);
   return s;
 }
 
@@ -124,10 +125,14 @@ Status build(od::value value, int depth, std::string_view what, JsonValue* out) 
   od::json_type type;
   if (auto error = value.type().get(type)) return json_error(what, error);
   switch (type) {
-    case od::json_type::array: return build_array(value, depth, what, out);
-    case od::json_type::object: return build_object(value, depth, what, out);
-    case od::json_type::string: return build_string(value, what, out);
-    default: return build_scalar(value.raw_json_token(), what, out);
+    case od::json_type::array:
+      return build_array(value, depth, what, out);
+    case od::json_type::object:
+      return build_object(value, depth, what, out);
+    case od::json_type::string:
+      return build_string(value, what, out);
+    default:
+      return build_scalar(value.raw_json_token(), what, out);
   }
 }
 
@@ -151,10 +156,18 @@ void write(const JsonValue& value, int indent, int depth, std::string* out) {
     }
   };
   switch (value.kind()) {
-    case JsonValue::Kind::kNull: out->append("null"); return;
-    case JsonValue::Kind::kBool: out->append(value.as_bool() ? "true" : "false"); return;
-    case JsonValue::Kind::kNumber: out->append(value.number_text()); return;
-    case JsonValue::Kind::kString: append_json_string(out, value.as_string()); return;
+    case JsonValue::Kind::kNull:
+      out->append("null");
+      return;
+    case JsonValue::Kind::kBool:
+      out->append(value.as_bool() ? "true" : "false");
+      return;
+    case JsonValue::Kind::kNumber:
+      out->append(value.number_text());
+      return;
+    case JsonValue::Kind::kString:
+      append_json_string(out, value.as_string());
+      return;
     case JsonValue::Kind::kArray: {
       out->push_back('[');
       for (size_t i = 0; i < value.items().size(); ++i) {
@@ -214,7 +227,9 @@ JsonValue JsonValue::number(std::string raw_text) {
   v.text_ = std::move(raw_text);
   return v;
 }
-JsonValue JsonValue::number(int64_t value) { return number(fmt::format("{}", value)); }
+JsonValue JsonValue::number(int64_t value) {
+  return number(fmt::format("{}", value));
+}
 JsonValue JsonValue::string(std::string text) {
   JsonValue v;
   v.kind_ = Kind::kString;
@@ -239,7 +254,9 @@ std::string_view JsonValue::kind_name() const {
   return kNames[static_cast<size_t>(kind_)];
 }
 
-bool JsonValue::is_integer() const { return is_number() && text_.find_first_of(".eE") == std::string::npos; }
+bool JsonValue::is_integer() const {
+  return is_number() && text_.find_first_of(".eE") == std::string::npos;
+}
 
 Result<int64_t> JsonValue::as_int64() const {
   int64_t value = 0;
@@ -286,7 +303,8 @@ Result<JsonValue> parse_json(std::string_view text, std::string_view what) {
     od::value root;
     if (auto error = document.get_value().get(root)) return json_error(what, error);
     BANTAM_TRY(build(root, 1, what, &out));
-    if (const char* at = nullptr; !document.current_location().get(at)) return bad_input("{}: not valid JSON: text after the document's end", what);
+    if (const char* at = nullptr; !document.current_location().get(at))
+      return bad_input("{}: not valid JSON: text after the document's end", what);
   } else {
     BANTAM_TRY(build_root_scalar(document, type, what, &out));
   }

@@ -36,15 +36,15 @@ class JsonValue {
   bool is_object() const { return kind_ == Kind::kObject; }
   std::string_view kind_name() const;
 
-  bool as_bool() const { return flag_; }                        // REQUIRES: is_bool()
-  const std::string& as_string() const { return text_; }        // REQUIRES: is_string()
-  const std::string& number_text() const { return text_; }      // REQUIRES: is_number(); exactly as written
-  bool is_integer() const;                                      // a number without '.', 'e', 'E'
-  Result<int64_t> as_int64() const;                             // integers only; error when out of range
-  Result<double> as_double() const;                             // any number
-  const std::vector<JsonValue>& items() const { return items_; }      // REQUIRES: is_array()
+  bool as_bool() const { return flag_; }                          // REQUIRES: is_bool()
+  const std::string& as_string() const { return text_; }          // REQUIRES: is_string()
+  const std::string& number_text() const { return text_; }        // REQUIRES: is_number(); exactly as written
+  bool is_integer() const;                                        // a number without '.', 'e', 'E'
+  Result<int64_t> as_int64() const;                               // integers only; error when out of range
+  Result<double> as_double() const;                               // any number
+  const std::vector<JsonValue>& items() const { return items_; }  // REQUIRES: is_array()
   std::vector<JsonValue>& items() { return items_; }
-  const std::vector<Member>& members() const { return members_; }     // REQUIRES: is_object()
+  const std::vector<Member>& members() const { return members_; }  // REQUIRES: is_object()
   std::vector<Member>& members() { return members_; }
   // The member of that name, or nullptr (also when this is not an object).
   const JsonValue* find(std::string_view key) const;

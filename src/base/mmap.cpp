@@ -138,7 +138,8 @@ Status AtomicFile::pad_to(uint64_t offset) {
   BANTAM_CHECK(offset >= offset_);
   static constexpr char kZeros[4096] = {};
   while (offset_ < offset) {
-    BANTAM_TRY(write(std::string_view(kZeros, static_cast<size_t>(std::min<uint64_t>(sizeof kZeros, offset - offset_)))));
+    BANTAM_TRY(
+        write(std::string_view(kZeros, static_cast<size_t>(std::min<uint64_t>(sizeof kZeros, offset - offset_)))));
   }
   return {};
 }

@@ -43,7 +43,7 @@ class AtomicFile {
   ~AtomicFile();
   Status write(std::span<const std::byte> bytes);
   Status write(std::string_view text);
-  Status pad_to(uint64_t offset);              // zeros up to that offset; REQUIRES: offset >= offset()
+  Status pad_to(uint64_t offset);  // zeros up to that offset; REQUIRES: offset >= offset()
   Status write_at(uint64_t offset, std::span<const std::byte> bytes);  // patches bytes already written
   uint64_t offset() const { return offset_; }
   Status commit();

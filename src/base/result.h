@@ -48,14 +48,14 @@ Status no_space(FormatAt<std::type_identity_t<Args>...> f, Args&&... args) {
 #define BANTAM_CONCAT_(a, b) a##b
 #define BANTAM_CONCAT(a, b) BANTAM_CONCAT_(a, b)
 // BANTAM_TRY(expr): returns the Status from the enclosing function when expr (a Status) is not ok.
-#define BANTAM_TRY(expr)                                      \
-  do {                                                        \
-    ::bantam::Status bantam_status_ = (expr);                 \
-    if (!bantam_status_.ok()) return bantam_status_;          \
+#define BANTAM_TRY(expr)                             \
+  do {                                               \
+    ::bantam::Status bantam_status_ = (expr);        \
+    if (!bantam_status_.ok()) return bantam_status_; \
   } while (false)
 // BANTAM_TRY_ASSIGN(auto x, expr): x = value of a Result, or returns its Status.
 #define BANTAM_TRY_ASSIGN(decl, expr) BANTAM_TRY_ASSIGN_(decl, expr, BANTAM_CONCAT(bantam_result_, __LINE__))
-#define BANTAM_TRY_ASSIGN_(decl, expr, tmp)                   \
-  auto tmp = (expr);                                          \
-  if (!tmp.ok()) return std::move(tmp).status();              \
+#define BANTAM_TRY_ASSIGN_(decl, expr, tmp)      \
+  auto tmp = (expr);                             \
+  if (!tmp.ok()) return std::move(tmp).status(); \
   decl = std::move(tmp).value()

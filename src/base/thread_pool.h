@@ -25,7 +25,8 @@ class ThreadPool {
   template <class F>
   void parallel(int64_t chunks, F&& f) {
     using Fn = std::remove_reference_t<F>;
-    run(chunks, [](void* context, int64_t chunk, int worker) { (*static_cast<Fn*>(context))(chunk, worker); },
+    run(
+        chunks, [](void* context, int64_t chunk, int worker) { (*static_cast<Fn*>(context))(chunk, worker); },
         const_cast<void*>(static_cast<const void*>(&f)));
   }
 

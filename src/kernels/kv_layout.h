@@ -19,8 +19,8 @@ struct KvLayout {
   int64_t layers = 0, kv_heads = 0, head_dim = 0;
 
   int64_t head_bytes() const { return row_bytes(dtype, 2 * kPageTok * head_dim); }  // K then V of one head in one page
-  int64_t page_bytes() const { return kv_heads * head_bytes(); }                     // one page of one layer
-  int64_t token_bytes() const { return layers * page_bytes() / kPageTok; }           // all layers
+  int64_t page_bytes() const { return kv_heads * head_bytes(); }                    // one page of one layer
+  int64_t token_bytes() const { return layers * page_bytes() / kPageTok; }          // all layers
 };
 
 // Pages of all layers. Page p of layer l starts at base + (l * pages + p) * page_bytes().
@@ -28,8 +28,8 @@ struct KvLayout {
 struct KvView {
   KvLayout layout;
   std::byte* base = nullptr;
-  int64_t pages = 0;                      // pages per layer
-  std::span<const int32_t> page_table;    // concatenated tables; Segment::page_begin points into it
+  int64_t pages = 0;                    // pages per layer
+  std::span<const int32_t> page_table;  // concatenated tables; Segment::page_begin points into it
 
   std::byte* page(int64_t layer, int64_t id) const { return base + (layer * pages + id) * layout.page_bytes(); }
 };

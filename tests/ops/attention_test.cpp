@@ -94,7 +94,9 @@ TEST(AttentionProbs, RowsSumToOneMatchTheDefinitionAndVanishAboveTheDiagonal) {
       const float* row = &probs[static_cast<size_t>((head * 50 + t) * 150)];
       double sum = 0, mixed = 0;
       for (int64_t pos = 0; pos < 150; ++pos) {
-        if (pos > 100 + t) EXPECT_EQ(row[pos], 0.0f);
+        if (pos > 100 + t) {
+          EXPECT_EQ(row[pos], 0.0f);
+        }
         sum += row[pos];
         mixed += double{row[pos]} * values[static_cast<size_t>(pos * 32 + 5)];
       }

@@ -2,10 +2,9 @@
 """Speed of bantam's tokenizer beside Hugging Face `tokenizers` on one thread, in one run: English, code and Chinese
 text, each encoded whole, best of several, in processor time on both sides (so that other work on the machine does not
 count). `tokenizers` is timed by its faster entry (encode or encode_batch_fast).
-Then how bantam's time grows with length: the exponent from 4 to 16 MiB (beyond the caches both) of Chinese text
-and of single-class runs.
-Exit status 1 below 5x or above an exponent of 1.2: a quadratic step anywhere would show
-as 2.
+Then how bantam's time grows with length: the exponent from 4 to 16 MiB of Chinese text and of single-class runs (both
+sizes beyond the caches and on fresh pages; between smaller ones those two effects would be measured instead).
+Exit status 1 below 5x or above an exponent of 1.2; a quadratic step anywhere would show as 2.
     .oracles/bin/python tools/oracles/tokenizer_speed.py build/release/tests/text/tokenizer_tool
 """
 import json

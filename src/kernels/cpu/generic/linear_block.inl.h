@@ -1,7 +1,9 @@
 // Unpacking one block of one row vector of a quantised tile, on top of an ISA's building blocks (linear_vec_*.inl.h).
 // Included inside the anonymous namespace and target region of the vector tables.
 
-BANTAM_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+BANTAM_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
 // Every line of Bytes bytes from p on. Prefetching past the end of a matrix is harmless.
 template <int Bytes>
 BANTAM_INLINE void prefetch_lines(const uint8_t* p) {
