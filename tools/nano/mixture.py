@@ -13,8 +13,8 @@ import gen_tools
 
 # kind: (weight at the start, weight at the end); in between linear over the first third of the training.
 WEIGHTS = {
-    "repeat": (24, 4), "quote": (6, 10), "lookup_small": (26, 18), "lookup_medium": (2, 12), "lookup_long": (0, 2), "arithmetic": (18, 6), "drill": (8, 2),
-    "arithmetic_direct": (2, 3), "json": (12, 14), "tool": (10, 34), "talk": (10, 8), "mixed": (2, 4),
+    "repeat": (24, 3), "quote": (6, 8), "lookup_small": (26, 22), "lookup_medium": (2, 16), "lookup_long": (0, 2), "arithmetic": (18, 4), "drill": (8, 2),
+    "arithmetic_direct": (2, 2), "json": (12, 9), "tool": (10, 40), "talk": (10, 6), "mixed": (2, 3),
 }
 
 
