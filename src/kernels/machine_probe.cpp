@@ -13,8 +13,12 @@
 namespace bantam::kernels {
 namespace {
 
-constexpr double kSecondsPerTry = 0.05;
-constexpr int kTries = 4;
+// Short tries, of which the best counts: on a busy machine few of them run undisturbed on all threads. At least
+// kTries, then more while they last less than kSeconds together.
+constexpr double kSecondsPerTry = 0.004;
+constexpr int kTries = 3;
+constexpr double kSeconds = 0.25;
+constexpr int64_t kReadBytesPerTry = int64_t{32} << 20;  // per thread
 
 uint64_t generic_read(const std::byte* data, int64_t bytes) {
   uint64_t a = 0, b = 0, v[2];
@@ -57,7 +61,8 @@ double measure_rounds(ThreadPool& pool, double (*loop)(int64_t)) {
   std::atomic<double> sink{0};
   double best = 0;
   int64_t rounds = 4096;
-  for (int tries = 0; tries < kTries;) {
+  const Stopwatch total;
+  for (int tries = 0; tries < kTries || total.elapsed_ms() < 1e3 * kSeconds;) {
     const Stopwatch watch;
     pool.parallel(pool.threads(), [&](int64_t, int) { sink.store(loop(rounds), std::memory_order_relaxed); });
     const double seconds = (watch.elapsed_ms() * 1e-3);
@@ -87,11 +92,14 @@ double measure_read_gbs(ThreadPool& pool, int64_t bytes) {
   const auto read = cpu_features().avx2 ? probe_kernels_avx2().read : generic_read;  // zmm loads are no faster
   std::atomic<uint64_t> sink{0};
   double best = 0;
-  for (int tries = 0; tries < kTries; ++tries) {
+  const int64_t piece = std::min(share, kReadBytesPerTry);
+  const Stopwatch total;
+  for (int64_t tries = 0, at = 0; tries < kTries || total.elapsed_ms() < 1e3 * kSeconds; ++tries) {
     const Stopwatch watch;
     pool.parallel(pool.threads(),
-                  [&](int64_t i, int) { sink.store(read(data + i * share, share), std::memory_order_relaxed); });
-    best = std::max(best, static_cast<double>(share * pool.threads()) / (watch.elapsed_ms() * 1e-3));
+                  [&](int64_t i, int) { sink.store(read(data + i * share + at, piece), std::memory_order_relaxed); });
+    best = std::max(best, static_cast<double>(piece * pool.threads()) / (watch.elapsed_ms() * 1e-3));
+    at = at + 2 * piece <= share ? at + piece : 0;
   }
   return best / 1e9;
 }

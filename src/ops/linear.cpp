@@ -14,8 +14,8 @@ using kernels::LinearJob;
 
 // Below this many elements waking the pool costs more than quantising alone (about 5 elements per ns).
 constexpr int64_t kSerialQuantizeElems = 16 * 1024;
-// The least multiply-adds worth a chunk of its own: about 4 us of work.
-constexpr int64_t kMinChunkMacs = 512 * 1024;
+// The least multiply-adds worth a chunk of its own: at M = 1 about 5 us of reading 4-bit weights.
+constexpr int64_t kMinChunkMacs = 128 * 1024;
 constexpr int64_t kChunksPerThread = 8;
 
 struct Output {

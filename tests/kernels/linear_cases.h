@@ -23,6 +23,14 @@ inline const std::vector<DType>& packable_types() {
   return types;
 }
 
+inline std::vector<DType> quantised_types() {
+  std::vector<DType> types;
+  for (const DType t : packable_types()) {
+    if (has_fast(t)) types.push_back(t);
+  }
+  return types;
+}
+
 // Byte places of the f16 scales in a block.
 inline std::vector<int> scale_places(DType dtype) {
   switch (dtype) {
