@@ -7,6 +7,8 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "base/utf8.h"
+
 namespace bantam {
 namespace {
 
@@ -193,24 +195,6 @@ void write(const JsonValue& value, int indent, int depth, std::string* out) {
       return;
     }
   }
-}
-
-// Length of the valid UTF-8 sequence at s[i], 0 when there is none.
-size_t utf8_length(std::string_view s, size_t i) {
-  const auto byte = [&](size_t k) { return static_cast<unsigned char>(s[k]); };
-  const unsigned char lead = byte(i);
-  if (lead < 0x80) return 1;
-  const size_t n = lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
-  if (n == 0 || i + n > s.size()) return 0;
-  for (size_t k = 1; k < n; ++k) {
-    if ((byte(i + k) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned char second = byte(i + 1);
-  if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-      (lead == 0xF4 && second > 0x8F)) {
-    return 0;
-  }
-  return n;
 }
 
 }  // namespace

@@ -12,8 +12,5 @@ namespace bantam::formats {
 std::string printable(std::string_view text, size_t max_chars = 100);
 // 81920 -> "81,920".
 std::string with_commas(uint64_t value);
-// Length in bytes of the valid UTF-8 sequence at text[i], or 0. REQUIRES: i < text.size().
-size_t utf8_sequence(std::string_view text, size_t i);
-bool is_utf8(std::string_view text);
 
 }  // namespace bantam::formats

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/checked.h"
+#include "base/utf8.h"
 #include "formats/describe.h"
 #include "formats/gguf_types.h"
 

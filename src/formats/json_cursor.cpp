@@ -3,6 +3,7 @@
 
 #include <bitset>
 
+#include "base/utf8.h"
 #include "formats/describe.h"
 
 namespace bantam::formats {
@@ -24,25 +25,6 @@ int hex4(std::string_view text, size_t i) {
     value = value * 16 + digit;
   }
   return value;
-}
-
-void append_utf8(uint32_t code, std::string* out) {
-  const auto put = [&](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
 }
 
 // Code point of the \uXXXX (or surrogate pair) whose digits start at raw[i]; *used digits and marks consumed after
@@ -78,7 +60,7 @@ std::string JsonCursor::place(size_t at) const {
 
 Status JsonCursor::unexpected(std::string_view what) {
   if (at_ >= text_.size()) return bad_input("expected {}, got the end of the JSON text {}", what, place());
-  const size_t n = std::max<size_t>(1, utf8_sequence(text_, at_));
+  const size_t n = std::max<size_t>(1, utf8_length(text_, at_));
   return bad_input("expected {}, got '{}' {}", what, printable(text_.substr(at_, n)), place());
 }
 
@@ -136,7 +118,7 @@ Status JsonCursor::unescape(std::string_view raw, size_t at, std::string* out) c
     size_t used = 0;
     const int64_t code = mark == 'u' ? unicode_escape(raw, i + 1, &used) : -1;
     if (code < 0) return bad_input("expected a valid escape in a string, got '{}' {}", printable(raw), place(at));
-    append_utf8(static_cast<uint32_t>(code), out);
+    append_utf8(out, static_cast<char32_t>(code));
     i += used;
   }
   return {};

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/mmap.h"
+#include "base/utf8.h"
 #include "formats/describe.h"
 
 namespace bantam::formats {

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <span>
 
+#include "base/utf8.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace bantam::text {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <array>
 
+#include "base/utf8.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace bantam::text {
 namespace {

@@ -1,7 +1,7 @@
 // Implements text/stream_decoder.h.
 #include "text/stream_decoder.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace bantam::text {
 

@@ -6,10 +6,10 @@
 #include <deque>
 #include <utility>
 
+#include "base/utf8.h"
 #include "text/nfc.h"
 #include "text/tokenizer_parts.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace bantam::text {
 namespace {

@@ -5,9 +5,9 @@
 #include <array>
 #include <memory>
 
+#include "base/utf8.h"
 #include "text/byte_level.h"
 #include "text/nfc.h"
-#include "text/utf8.h"
 
 namespace bantam::text {
 namespace {

@@ -7,8 +7,8 @@
 #include <array>
 
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "text/tokenizer_files.h"
-#include "text/utf8.h"
 
 namespace bantam::text {
 namespace {

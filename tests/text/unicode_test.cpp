@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "text/nfc.h"
 #include "text/unicode_tables.h"
-#include "text/utf8.h"
 
 namespace bantam::text {
 namespace {

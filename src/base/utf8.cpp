@@ -1,9 +1,9 @@
-// Implements text/utf8.h.
-#include "text/utf8.h"
+// See utf8.h.
+#include "base/utf8.h"
 
 #include <algorithm>
 
-namespace bantam::text {
+namespace bantam {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -44,7 +44,7 @@ uint32_t well_formed_prefix(const char* at, const char* end, uint32_t* length) {
 
 }  // namespace
 
-namespace detail {
+namespace utf8_detail {
 
 Utf8Char decode_multibyte(const char* at, const char* end) {
   uint32_t length;
@@ -55,7 +55,16 @@ Utf8Char decode_multibyte(const char* at, const char* end) {
   return {(byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F), 4};
 }
 
-}  // namespace detail
+}  // namespace utf8_detail
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = utf8_length(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
 
 void append_utf8(std::string* out, char32_t code) {
   const auto put = [out](char32_t byte) { out->push_back(static_cast<char>(byte)); };
@@ -111,4 +120,4 @@ size_t incomplete_tail(std::string_view bytes) {
   return 0;
 }
 
-}  // namespace bantam::text
+}  // namespace bantam
