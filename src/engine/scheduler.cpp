@@ -1,0 +1,284 @@
+// See scheduler.h.
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace bantam::engine {
+
+struct Scheduler::Timeline {
+  int64_t id = 0;
+  std::string owner;
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> pages;
+  int64_t computed = 0;    // tokens whose keys and values are in the pages
+  int64_t cached = 0;      // of these, taken from the tree at the first admission
+  int64_t remembered = 0;  // pages the tree knows already
+  bool running = false;
+  bool admitted_before = false;
+
+  int64_t pending() const { return static_cast<int64_t>(tokens.size()) - computed; }
+};
+
+Scheduler::Scheduler(const SchedulerOptions& options, PageAllocator* pages)
+    : options_(options), pages_(pages), tree_(pages, options.page_tok) {
+  BANTAM_CHECK(options.step_tok > 0 && options.prefill_tok > 0 && options.running > 0);
+}
+
+Scheduler::~Scheduler() {
+  for (auto& [id, timeline] : requests_) release_pages(*timeline);
+}
+
+Scheduler::Owner& Scheduler::owner_of(const Timeline& timeline) {
+  return owners_[timeline.owner];
+}
+
+int64_t Scheduler::limit_tok() const {
+  return std::min(options_.context_tok, pages_->capacity() * options_.page_tok);
+}
+
+Status Scheduler::submit(Request request) {
+  const auto prompt_tok = static_cast<int64_t>(request.prompt.size());
+  if (prompt_tok == 0) return usage_error("request {}: expected at least one token", request.id);
+  if (requests_.count(request.id) != 0) return usage_error("request {}: the id is in use", request.id);
+  if (prompt_tok > limit_tok()) {
+    return make_error(ErrorCode::kContextFull, "the prompt has {} tokens, the context holds {}", prompt_tok,
+                      limit_tok());
+  }
+  if (static_cast<int64_t>(requests_.size() - running_.size()) >= options_.queue) {
+    return failed("the queue is full: {} requests are waiting", options_.queue);
+  }
+  auto timeline = std::make_unique<Timeline>();
+  timeline->id = request.id;
+  timeline->owner = std::move(request.owner);
+  timeline->tokens = std::move(request.prompt);
+  Owner& owner = owner_of(*timeline);
+  if (owner.waiting.empty() && owner.in_work == 0) {
+    // Who comes back has no claim on the time it was away.
+    int64_t least = -1;
+    for (const auto& [name, other] : owners_) {
+      if (&other == &owner || (other.waiting.empty() && other.in_work == 0)) continue;
+      if (least < 0 || other.served_tok < least) least = other.served_tok;
+    }
+    owner.served_tok = std::max(owner.served_tok, least);
+  }
+  owner.waiting.push_back(timeline.get());
+  requests_.emplace(request.id, std::move(timeline));
+  return {};
+}
+
+bool Scheduler::cancel(int64_t id) {
+  BANTAM_CHECK(!in_step_);
+  const auto found = requests_.find(id);
+  if (found == requests_.end()) return false;
+  Timeline& timeline = *found->second;
+  remember(timeline);
+  remove(timeline);
+  return true;
+}
+
+// The owner that has been served least among those that wait.
+Scheduler::Owner* Scheduler::next_owner() {
+  Owner* best = nullptr;
+  for (auto& [name, owner] : owners_) {
+    if (!owner.waiting.empty() && (best == nullptr || owner.served_tok < best->served_tok)) best = &owner;
+  }
+  return best;
+}
+
+void Scheduler::admit() {
+  while (static_cast<int64_t>(running_.size()) < options_.running) {
+    Owner* owner = next_owner();
+    if (owner == nullptr || !admit_one(*owner)) return;
+  }
+}
+
+// Starts the owner's oldest request if its whole prompt and one token more have room beside what the running ones
+// still need for theirs; admitting more would only make them push each other out.
+bool Scheduler::admit_one(Owner& owner) {
+  Timeline& timeline = *owner.waiting.front();
+  const auto size = static_cast<int64_t>(timeline.tokens.size());
+  if (options_.prefix_cache && timeline.pages.empty()) {
+    // The last token is always fed: its logits are needed.
+    const auto known = std::span(timeline.tokens).first(timeline.tokens.size() - 1);
+    timeline.computed = tree_.match(timeline.owner, known, &timeline.pages);
+    timeline.remembered = static_cast<int64_t>(timeline.pages.size());
+  }
+  int64_t wanted = pages_for(std::min(size + 1, limit_tok())) - static_cast<int64_t>(timeline.pages.size());
+  for (const Timeline* other : running_) {
+    const auto other_size = static_cast<int64_t>(other->tokens.size());
+    wanted += std::max<int64_t>(0, pages_for(other_size) - static_cast<int64_t>(other->pages.size()));
+  }
+  tree_.evict(wanted);
+  if (pages_->free_pages() < wanted) {
+    release_pages(timeline);  // a request that waits holds nothing
+    return false;
+  }
+  if (!timeline.admitted_before) timeline.cached = timeline.computed;
+  timeline.admitted_before = timeline.running = true;
+  owner.waiting.pop_front();
+  ++owner.in_work;
+  running_.push_back(&timeline);
+  return true;
+}
+
+// Pages for `tok` more tokens of a running request: free ones, remembered ones, then the youngest requests'. False
+// when the request itself is the youngest and has to wait.
+bool Scheduler::make_room(Timeline& timeline, int64_t tok) {
+  const int64_t wanted = pages_for(timeline.computed + tok) - static_cast<int64_t>(timeline.pages.size());
+  if (wanted <= 0) return true;
+  while (pages_->free_pages() < wanted) {
+    tree_.evict(wanted);
+    if (pages_->free_pages() >= wanted) break;
+    Timeline& youngest = *running_.back();
+    preempt(youngest);
+    if (&youngest == &timeline) return false;
+  }
+  for (int64_t i = 0; i < wanted; ++i) timeline.pages.push_back(pages_->allocate());
+  return true;
+}
+
+void Scheduler::add_part(Timeline& timeline, int64_t tok) {
+  Part part;
+  part.id = timeline.id;
+  part.tokens = std::span(timeline.tokens).subspan(static_cast<size_t>(timeline.computed), static_cast<size_t>(tok));
+  part.start = timeline.computed;
+  part.pages = timeline.pages;
+  part.wants_token = tok == timeline.pending();
+  parts_.push_back(part);
+  owner_of(timeline).served_tok += tok;
+}
+
+std::span<const Scheduler::Part> Scheduler::begin_step() {
+  BANTAM_CHECK(!in_step_);
+  parts_.clear();
+  int64_t left = options_.step_tok;
+  // Preemption takes from the back of running_, and what is behind index i has no part yet: parts stay valid.
+  for (size_t i = 0; i < running_.size() && left > 0; ++i) {
+    Timeline& timeline = *running_[i];
+    if (timeline.pending() != 1 || !make_room(timeline, 1)) continue;
+    add_part(timeline, 1);
+    --left;
+  }
+  if (!parts_.empty()) left = std::min(left, options_.prefill_tok);
+  const size_t had_their_turn = running_.size();
+  admit();
+  for (size_t i = 0; i < running_.size() && left > 0; ++i) {
+    Timeline& timeline = *running_[i];
+    if (i < had_their_turn && timeline.pending() == 1) continue;
+    const int64_t tok = std::min(left, timeline.pending());
+    const int64_t missing = pages_for(timeline.computed + tok) - static_cast<int64_t>(timeline.pages.size());
+    tree_.evict(missing);
+    // A prompt never pushes a request out that has a part in this step; it waits for room.
+    if (missing > pages_->free_pages()) break;
+    for (int64_t k = 0; k < missing; ++k) timeline.pages.push_back(pages_->allocate());
+    add_part(timeline, tok);
+    left -= tok;
+  }
+  in_step_ = !parts_.empty();
+  return parts_;
+}
+
+void Scheduler::end_step(std::span<const Choice> choices) {
+  BANTAM_CHECK(in_step_);
+  in_step_ = false;
+  size_t next = 0;
+  for (const Part& part : parts_) {
+    Timeline& timeline = *requests_.at(part.id);
+    timeline.computed += static_cast<int64_t>(part.tokens.size());
+    remember(timeline);
+    if (!part.wants_token) continue;
+    BANTAM_CHECK(next < choices.size());
+    const Choice& choice = choices[next++];
+    if (choice.done) {
+      remove(timeline);
+    } else {
+      timeline.tokens.push_back(choice.token);
+    }
+  }
+  BANTAM_CHECK(next == choices.size());
+}
+
+// Puts the request's computed whole pages into the tree.
+void Scheduler::remember(Timeline& timeline) {
+  const int64_t whole = timeline.computed / options_.page_tok;
+  if (!options_.prefix_cache || whole <= timeline.remembered) return;
+  tree_.insert(timeline.owner, std::span(timeline.tokens).first(static_cast<size_t>(whole * options_.page_tok)),
+               std::span(timeline.pages).first(static_cast<size_t>(whole)));
+  timeline.remembered = whole;
+}
+
+void Scheduler::release_pages(Timeline& timeline) {
+  for (int32_t page : timeline.pages) pages_->release(page);
+  timeline.pages.clear();
+  timeline.computed = timeline.remembered = 0;
+}
+
+void Scheduler::preempt(Timeline& timeline) {
+  ++preemptions_;
+  release_pages(timeline);
+  timeline.running = false;
+  running_.erase(std::find(running_.begin(), running_.end(), &timeline));
+  Owner& owner = owner_of(timeline);
+  --owner.in_work;
+  owner.waiting.push_front(&timeline);
+}
+
+void Scheduler::remove(Timeline& timeline) {
+  release_pages(timeline);
+  Owner& owner = owner_of(timeline);
+  if (timeline.running) {
+    running_.erase(std::find(running_.begin(), running_.end(), &timeline));
+    --owner.in_work;
+  } else {
+    owner.waiting.erase(std::find(owner.waiting.begin(), owner.waiting.end(), &timeline));
+  }
+  if (owner.waiting.empty() && owner.in_work == 0 && owners_.size() > static_cast<size_t>(options_.queue)) {
+    owners_.erase(timeline.owner);  // keys that come and go must not pile up
+  }
+  requests_.erase(timeline.id);
+}
+
+std::span<const int32_t> Scheduler::tokens(int64_t id) const {
+  return requests_.at(id)->tokens;
+}
+
+int64_t Scheduler::cached_tok(int64_t id) const {
+  return requests_.at(id)->cached;
+}
+
+Scheduler::Counts Scheduler::counts() const {
+  return {.waiting = static_cast<int64_t>(requests_.size() - running_.size()),
+          .running = static_cast<int64_t>(running_.size()),
+          .free_pages = pages_->free_pages(),
+          .remembered_pages = tree_.size(),
+          .preemptions = preemptions_};
+}
+
+bool Scheduler::check_integrity() const {
+  if (!pages_->check_integrity() || !tree_.check_integrity()) return false;
+  std::vector<int32_t> counts(static_cast<size_t>(pages_->capacity()), 0);
+  tree_.count_references(&counts);
+  size_t waiting = 0;
+  for (const auto& [name, owner] : owners_) {
+    waiting += owner.waiting.size();
+    for (const Timeline* timeline : owner.waiting) {
+      if (timeline->running || !timeline->pages.empty() || timeline->computed != 0 || timeline->owner != name) {
+        return false;
+      }
+    }
+  }
+  if (waiting + running_.size() != requests_.size()) return false;
+  for (const Timeline* timeline : running_) {
+    const auto held = static_cast<int64_t>(timeline->pages.size());
+    if (!timeline->running || timeline->pending() < 1 || held < pages_for(timeline->computed)) return false;
+    for (int32_t page : timeline->pages) ++counts[static_cast<size_t>(page)];
+  }
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] != pages_->references(static_cast<int32_t>(i))) return false;
+  }
+  return true;
+}
+
+}  // namespace bantam::engine

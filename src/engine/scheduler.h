@@ -1,0 +1,113 @@
+// Scheduler: continuous batching. Decides which tokens of which requests go into the next forward, and who holds which
+// page. Every step takes one token of each request that is decoding and, with what is left of the step, a piece of the
+// oldest unread prompt; a long prompt therefore slows others' next token by one bounded piece and never stalls them.
+// Whose turn it is next goes by tokens served per owner (an API key). Beginnings computed before come from the prefix
+// tree. When pages run out, remembered beginnings go first, then the youngest request goes back to its queue: it keeps
+// its tokens and is read again later, which changes nothing in the answer (see docs/numerics.md).
+//
+// It computes nothing and calls no device: a driver runs begin_step()'s parts and hands the chosen tokens to
+// end_step(). Driven by one thread. Called by BatchGenerator; tested with a made-up model.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/prefix_tree.h"
+
+namespace bantam::engine {
+
+struct SchedulerOptions {
+  int64_t step_tok = 512;    // most tokens in one forward
+  int64_t prefill_tok = 128;  // most prompt tokens in a forward in which others decode
+  int64_t running = 64;      // most requests in work at once
+  int64_t queue = 256;       // most requests waiting; one more is refused
+  int64_t context_tok = 0;   // most tokens of one request, prompt and answer
+  int64_t page_tok = 64;     // tokens per page
+  bool prefix_cache = true;
+};
+
+class Scheduler {
+ public:
+  struct Request {
+    int64_t id = 0;
+    std::string owner;            // whose: fairness and remembered beginnings are per owner
+    std::vector<int32_t> prompt;  // at least one token
+  };
+  // One request's tokens in a forward. Views are valid until end_step().
+  struct Part {
+    int64_t id = 0;
+    std::span<const int32_t> tokens;  // to be fed
+    int64_t start = 0;                // position of the first
+    std::span<const int32_t> pages;   // the request's pages, for positions up to the last token's
+    bool wants_token = false;         // the logits after the last token are needed: choose the next one
+  };
+  struct Choice {
+    int32_t token = -1;
+    bool done = false;  // the request ends here; `token` is not fed
+  };
+  struct Counts {
+    int64_t waiting = 0, running = 0, free_pages = 0, remembered_pages = 0, preemptions = 0;
+  };
+
+  // `pages` must outlive the scheduler.
+  Scheduler(const SchedulerOptions& options, PageAllocator* pages);
+  ~Scheduler();
+
+  // Queues a request. kFailed when the queue is full, kContextFull when its prompt can never fit, kUsage for an empty
+  // prompt or an id in use.
+  Status submit(Request request);
+  // Takes a request out and frees what it held; false when there is none of that id. Not within a step.
+  bool cancel(int64_t id);
+  // The next forward; empty when nothing is to be done. Followed by end_step() before anything else.
+  std::span<const Part> begin_step();
+  // The forward was computed. `choices`: one for every part that wants a token, in order.
+  void end_step(std::span<const Choice> choices);
+
+  // Most tokens one request can have: the context, or all pages.
+  int64_t limit_tok() const;
+  bool idle() const { return requests_.empty(); }
+  // A request's tokens so far (prompt and answer), and how many of them came from the prefix tree. REQUIRES: known id.
+  std::span<const int32_t> tokens(int64_t id) const;
+  int64_t cached_tok(int64_t id) const;
+  Counts counts() const;
+  // Every page is accounted for, every request is in exactly one place. For tests and debug builds.
+  bool check_integrity() const;
+
+ private:
+  struct Timeline;
+  struct Owner {
+    std::deque<Timeline*> waiting;
+    int64_t in_work = 0;  // requests running
+    int64_t served_tok = 0;
+  };
+  int64_t pages_for(int64_t tok) const { return (tok + options_.page_tok - 1) / options_.page_tok; }
+  Owner& owner_of(const Timeline& timeline);
+  void admit();
+  bool admit_one(Owner& owner);
+  Owner* next_owner();
+  bool make_room(Timeline& timeline, int64_t tok);
+  void add_part(Timeline& timeline, int64_t tok);
+  void preempt(Timeline& timeline);
+  void remember(Timeline& timeline);
+  void release_pages(Timeline& timeline);
+  void remove(Timeline& timeline);
+
+  SchedulerOptions options_;
+  PageAllocator* pages_;
+  PrefixTree tree_;
+  std::unordered_map<int64_t, std::unique_ptr<Timeline>> requests_;
+  std::vector<Timeline*> running_;  // oldest admission first
+  std::map<std::string, Owner> owners_;
+  std::vector<Part> parts_;
+  bool in_step_ = false;
+  int64_t preemptions_ = 0;
+};
+
+}  // namespace bantam::engine

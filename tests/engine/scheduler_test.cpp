@@ -1,0 +1,234 @@
+// The scheduler with a made-up model: the next token is a hash of all tokens before it, and a page remembers which
+// tokens were written into it, so that a wrong page, a stale one or a lost token changes an answer.
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+namespace bantam::engine {
+namespace {
+
+constexpr int64_t kPage = 4;
+
+int32_t next_token(std::span<const int32_t> tokens) {
+  uint32_t hash = 2166136261u;
+  for (int32_t token : tokens) hash = (hash ^ static_cast<uint32_t>(token)) * 16777619u;
+  return static_cast<int32_t>(hash % 50);
+}
+
+// What a request answers when it is alone.
+std::vector<int32_t> alone(std::vector<int32_t> tokens, int64_t new_tok) {
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < new_tok; ++i) {
+    out.push_back(next_token(tokens));
+    tokens.push_back(out.back());
+  }
+  return out;
+}
+
+class MadeUpModel {
+ public:
+  MadeUpModel(SchedulerOptions options, int64_t pages) : allocator_(pages), scheduler_(fill(options), &allocator_) {
+    memory_.assign(static_cast<size_t>(pages * kPage), -1);
+  }
+
+  Scheduler& scheduler() { return scheduler_; }
+  PageAllocator& allocator() { return allocator_; }
+
+  int64_t submit(const std::string& owner, std::vector<int32_t> prompt, int64_t new_tok) {
+    const int64_t id = next_id_++;
+    EXPECT_TRUE(scheduler_.submit({id, owner, prompt}).ok());
+    wanted_[id] = new_tok;
+    expected_[id] = alone(std::move(prompt), new_tok);
+    return id;
+  }
+  // False when the request has ended already.
+  bool cancel(int64_t id) {
+    if (!scheduler_.cancel(id)) return false;
+    expected_.erase(id);
+    answers_.erase(id);
+    EXPECT_TRUE(scheduler_.check_integrity());
+    return true;
+  }
+
+  // One forward. Returns the tokens fed, by request.
+  std::map<int64_t, int64_t> step() {
+    std::map<int64_t, int64_t> fed;
+    std::vector<Scheduler::Choice> choices;
+    for (const Scheduler::Part& part : scheduler_.begin_step()) {
+      EXPECT_TRUE(fed.emplace(part.id, part.tokens.size()).second) << "two parts of one request";
+      EXPECT_EQ(static_cast<int64_t>(part.pages.size()),
+                (part.start + static_cast<int64_t>(part.tokens.size()) + kPage - 1) / kPage);
+      for (size_t i = 0; i < part.tokens.size(); ++i) {
+        const int64_t at = part.start + static_cast<int64_t>(i);
+        const int32_t page = part.pages[static_cast<size_t>(at / kPage)];
+        EXPECT_EQ(allocator_.references(page), 1) << "written while somebody else reads it";
+        memory_[static_cast<size_t>(page * kPage + at % kPage)] = part.tokens[i];
+      }
+      if (part.wants_token) choices.push_back(choose(part));
+    }
+    if (!fed.empty()) scheduler_.end_step(choices);
+    EXPECT_TRUE(scheduler_.check_integrity());
+    return fed;
+  }
+  void run() {
+    for (int steps = 0; !scheduler_.idle(); ++steps) {
+      ASSERT_LT(steps, 100000);
+      ASSERT_FALSE(step().empty()) << "requests wait and nothing is done";
+    }
+    EXPECT_EQ(answers_, expected_);
+  }
+  const std::map<int64_t, std::vector<int32_t>>& answers() const { return answers_; }
+
+ private:
+  static SchedulerOptions fill(SchedulerOptions options) {
+    options.page_tok = kPage;
+    if (options.context_tok == 0) options.context_tok = 1000;
+    return options;
+  }
+  Scheduler::Choice choose(const Scheduler::Part& part) {
+    std::vector<int32_t> seen;  // from the pages, as attention would read them
+    for (int64_t at = 0; at < part.start + static_cast<int64_t>(part.tokens.size()); ++at) {
+      seen.push_back(memory_[static_cast<size_t>(part.pages[static_cast<size_t>(at / kPage)] * kPage + at % kPage)]);
+    }
+    std::vector<int32_t>& answer = answers_[part.id];
+    answer.push_back(next_token(seen));
+    return {answer.back(), static_cast<int64_t>(answer.size()) == wanted_[part.id]};
+  }
+
+  PageAllocator allocator_;
+  Scheduler scheduler_;
+  std::vector<int32_t> memory_;
+  std::map<int64_t, int64_t> wanted_;
+  std::map<int64_t, std::vector<int32_t>> answers_, expected_;
+  int64_t next_id_ = 1;
+};
+
+std::vector<int32_t> prompt(int32_t seed, int64_t tok) {
+  std::mt19937 random(static_cast<uint32_t>(seed));
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < tok; ++i) out.push_back(static_cast<int32_t>(random() % 50));
+  return out;
+}
+
+TEST(Scheduler, OneRequest) {
+  MadeUpModel model({.step_tok = 8}, 16);
+  model.submit("a", prompt(1, 21), 5);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{1, 8}}));
+  model.run();
+  EXPECT_EQ(model.scheduler().counts().remembered_pages, 6);  // 25 tokens were fed
+}
+
+TEST(Scheduler, ALongPromptDoesNotStallWhoDecodes) {
+  MadeUpModel model({.step_tok = 16, .prefill_tok = 4}, 64);
+  const int64_t quick = model.submit("a", prompt(1, 3), 40);
+  model.step();
+  const int64_t slow = model.submit("b", prompt(2, 60), 2);
+  for (int i = 0; i < 15; ++i) {
+    EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{quick, 1}, {slow, 4}}));
+  }
+  model.run();
+}
+
+TEST(Scheduler, SharesWhatWasComputedBeforeWithinAnOwner) {
+  MadeUpModel model({.step_tok = 64}, 64);
+  model.submit("a", prompt(1, 20), 1);
+  model.run();
+  const int64_t same = model.submit("a", prompt(1, 20), 1);
+  const int64_t other = model.submit("b", prompt(1, 20), 1);
+  // 16 of 20: the last token is always fed, so the fifth page is not taken.
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{same, 4}, {other, 20}}));
+  model.run();
+}
+
+TEST(Scheduler, NothingIsSharedWhenTheCacheIsOff) {
+  MadeUpModel model({.step_tok = 64, .prefix_cache = false}, 64);
+  model.submit("a", prompt(1, 20), 1);
+  model.run();
+  model.submit("a", prompt(1, 20), 1);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{2, 20}}));
+  EXPECT_EQ(model.allocator().free_pages(), 64);
+}
+
+TEST(Scheduler, TurnsGoByTokensServed) {
+  MadeUpModel model({.step_tok = 8, .running = 1}, 64);
+  for (int i = 0; i < 6; ++i) model.submit("greedy", prompt(i, 8), 1);
+  const int64_t modest = model.submit("modest", prompt(9, 8), 1);
+  model.step();
+  EXPECT_EQ(model.step().begin()->first, modest) << "five of the other's stand before it in time, none in turn";
+  model.run();
+}
+
+TEST(Scheduler, TheYoungestGivesWayWhenPagesRunOut) {
+  MadeUpModel model({.step_tok = 32}, 6);
+  model.submit("a", prompt(1, 8), 12);
+  model.submit("a", prompt(2, 8), 12);
+  model.run();
+  EXPECT_GT(model.scheduler().counts().preemptions, 0);
+}
+
+TEST(Scheduler, ARequestMayFillEveryPage) {
+  MadeUpModel model({.step_tok = 32}, 5);
+  EXPECT_EQ(model.scheduler().limit_tok(), 20);
+  model.submit("a", prompt(1, 10), 10);
+  model.submit("a", prompt(2, 10), 10);
+  model.run();
+}
+
+TEST(Scheduler, Refusals) {
+  PageAllocator pages(4);
+  Scheduler scheduler({.queue = 2, .context_tok = 12, .page_tok = kPage}, &pages);
+  EXPECT_EQ(scheduler.submit({1, "a", {}}).code(), ErrorCode::kUsage);
+  EXPECT_EQ(scheduler.submit({1, "a", prompt(1, 13)}).code(), ErrorCode::kContextFull);
+  EXPECT_TRUE(scheduler.submit({1, "a", prompt(1, 12)}).ok());
+  EXPECT_EQ(scheduler.submit({1, "a", prompt(1, 1)}).code(), ErrorCode::kUsage);
+  EXPECT_TRUE(scheduler.submit({2, "a", prompt(1, 1)}).ok());
+  EXPECT_EQ(scheduler.submit({3, "a", prompt(1, 1)}).code(), ErrorCode::kFailed);
+  EXPECT_FALSE(scheduler.cancel(3));
+  EXPECT_TRUE(scheduler.check_integrity());
+}
+
+TEST(Scheduler, CancelInEveryState) {
+  MadeUpModel model({.step_tok = 8, .running = 2}, 32);
+  const int64_t decoding = model.submit("a", prompt(1, 4), 9);
+  const int64_t reading = model.submit("a", prompt(2, 30), 9);
+  const int64_t waiting = model.submit("a", prompt(3, 4), 9);
+  model.step();
+  EXPECT_TRUE(model.cancel(waiting));
+  EXPECT_TRUE(model.cancel(reading));
+  EXPECT_TRUE(model.cancel(decoding));
+  EXPECT_TRUE(model.scheduler().idle());
+  EXPECT_EQ(model.allocator().free_pages() + model.scheduler().counts().remembered_pages, 32);
+}
+
+// Random arrivals, lengths, owners, shared beginnings and cancels, with plenty of pages and with far too few.
+TEST(Scheduler, RandomLoadAnswersAsAlone) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](uint32_t n) { return static_cast<int64_t>(random() % n); };
+    MadeUpModel model({.step_tok = 1 + below(40),
+                       .prefill_tok = 1 + below(12),
+                       .running = 1 + below(8),
+                       .queue = 1000,
+                       .context_tok = 60,
+                       .prefix_cache = below(4) != 0},
+                      15 + below(60));
+    std::vector<int64_t> ids;
+    for (int i = 0; i < 60; ++i) {
+      std::vector<int32_t> tokens = prompt(static_cast<int32_t>(below(4)), 4 + below(20));
+      for (int64_t k = below(12); k > 0; --k) tokens.push_back(static_cast<int32_t>(below(50)));
+      ids.push_back(model.submit(std::string(1, static_cast<char>('a' + below(3))), tokens, 1 + below(20)));
+      for (int64_t k = below(4); k > 0; --k) model.step();
+      if (below(5) == 0) {
+        model.cancel(ids[static_cast<size_t>(below(static_cast<uint32_t>(ids.size())))]);
+      }
+    }
+    model.run();
+  }
+}
+
+}  // namespace
+}  // namespace bantam::engine
