@@ -119,6 +119,7 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
   impl->positions_.reserve(chunk);
   impl->logit_rows_.reserve(chunk);
   impl->segments_.reserve(chunk);
+  impl->paged_.reserve(chunk);
   impl->page_table_.reserve(static_cast<size_t>(impl->kv_.capacity()));
   info.load_ms = watch.elapsed_ms();
   return impl;

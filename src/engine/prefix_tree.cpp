@@ -109,8 +109,7 @@ bool PrefixTree::check_integrity() const {
       const bool leaf = node.children.empty();
       leaves += leaf ? 1 : 0;
       fine = fine && node.key == &key && node.parent == &parent && static_cast<int64_t>(key.size()) == page_tok_ &&
-             pages_->references(node.page) > 0 &&
-             leaf == (leaves_.count({node.used, const_cast<Node*>(&node)}) == 1) &&
+             pages_->references(node.page) > 0 && leaf == (leaves_.count({node.used, const_cast<Node*>(&node)}) == 1) &&
              (parent.parent == nullptr || parent.used >= node.used);
     });
   }

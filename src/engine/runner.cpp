@@ -94,21 +94,34 @@ Status EngineImpl::check(std::span<const Part> parts) const {
 Status EngineImpl::run(std::span<const Part> parts, float* logits, model::Saved* saved) {
   BANTAM_TRY(check(parts));
   if (parts.empty()) return {};
+  paged_.clear();
+  for (const Part& part : parts) {
+    const auto start = static_cast<int64_t>(part.session->tokens_.size());
+    grow(*part.session, static_cast<int64_t>(part.tokens.size()));
+    paged_.push_back({part.tokens, start, part.session->pages_, part.rows});
+  }
+  forward(paged_, logits, saved);
+  for (const Part& part : parts) {
+    part.session->tokens_.insert(part.session->tokens_.end(), part.tokens.begin(), part.tokens.end());
+    part.session->has_logits_ = false;
+  }
+  return {};
+}
+
+void EngineImpl::forward(std::span<const PagedPart> parts, float* logits, model::Saved* saved) {
   tokens_.clear();
   positions_.clear();
   page_table_.clear();
   logit_rows_.clear();
   segments_.clear();
-  for (const Part& part : parts) {
-    SessionImpl& session = *part.session;
+  for (const PagedPart& part : parts) {
     const auto n = static_cast<int32_t>(part.tokens.size());
-    const auto start = static_cast<int32_t>(session.tokens_.size());
-    grow(session, n);
+    const auto start = static_cast<int32_t>(part.start);
     const auto first = static_cast<int32_t>(tokens_.size());
     segments_.push_back({first, n, -1, start, static_cast<int32_t>(page_table_.size())});
     tokens_.insert(tokens_.end(), part.tokens.begin(), part.tokens.end());
     for (int32_t i = 0; i < n; ++i) positions_.push_back(start + i);
-    page_table_.insert(page_table_.end(), session.pages_.begin(), session.pages_.end());
+    page_table_.insert(page_table_.end(), part.pages.begin(), part.pages.end());
     if (part.rows == Rows::kAll) {
       for (int32_t i = 0; i < n; ++i) logit_rows_.push_back(first + i);
     } else if (part.rows == Rows::kLast) {
@@ -119,11 +132,6 @@ Status EngineImpl::run(std::span<const Part> parts, float* logits, model::Saved*
   float* out = logits != nullptr ? logits : workspace_.logits.f32();
   const model::Batch batch{tokens_, positions_, segments_, kv_.view(page_table_), logit_rows_, &rope_};
   model::forward(weights_, batch, workspace_, saved, TensorView{out, DType::kF32, Shape{rows, info_.vocab_rows}});
-  for (const Part& part : parts) {
-    part.session->tokens_.insert(part.session->tokens_.end(), part.tokens.begin(), part.tokens.end());
-    part.session->has_logits_ = false;
-  }
-  return {};
 }
 
 void EngineImpl::truncate(SessionImpl& session, int64_t n) {

@@ -44,6 +44,14 @@ class EngineImpl {
     Rows rows = Rows::kLast;
   };
 
+  // The same below the session: tokens at positions from `start` of a timeline whose keys and values lie in `pages`.
+  struct PagedPart {
+    std::span<const int32_t> tokens;
+    int64_t start = 0;
+    std::span<const int32_t> pages;
+    Rows rows = Rows::kLast;
+  };
+
   static Result<std::unique_ptr<EngineImpl>> load(const ModelSource& source, const EngineOptions& options,
                                                   const LoadProgress& progress);
 
@@ -51,6 +59,9 @@ class EngineImpl {
   // null: to the workspace's buffer (at most batch_rows rows). Checks ids, context and pages before it changes
   // anything. `saved` as in model::forward.
   Status run(std::span<const Part> parts, float* logits = nullptr, model::Saved* saved = nullptr);
+  // What run() does after its checks. REQUIRES: ids are rows of the model, pages cover the positions and the ones
+  // written have one owner, and the limits of run() hold.
+  void forward(std::span<const PagedPart> parts, float* logits = nullptr, model::Saved* saved = nullptr);
   const float* workspace_logits() const { return workspace_.logits.f32(); }
 
   // Whether a session cut to its first `kept` tokens could take `tokens`: ids are rows of the model, the context and
@@ -90,6 +101,7 @@ class EngineImpl {
   // One step's batch, reserved at load so that a step allocates nothing.
   std::vector<int32_t> tokens_, positions_, page_table_, logit_rows_;
   std::vector<kernels::Segment> segments_;
+  std::vector<PagedPart> paged_;
 };
 
 }  // namespace bantam

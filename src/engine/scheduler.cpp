@@ -13,10 +13,9 @@ struct Scheduler::Timeline {
   std::vector<int32_t> tokens;
   std::vector<int32_t> pages;
   int64_t computed = 0;    // tokens whose keys and values are in the pages
-  int64_t cached = 0;      // of these, taken from the tree at the first admission
+  int64_t cached = -1;     // of these, taken from the tree before its first part; -1: no part yet
   int64_t remembered = 0;  // pages the tree knows already
   bool running = false;
-  bool admitted_before = false;
 
   int64_t pending() const { return static_cast<int64_t>(tokens.size()) - computed; }
 };
@@ -94,17 +93,21 @@ void Scheduler::admit() {
   }
 }
 
+// Gives a request that has nothing computed yet the pages of a beginning that somebody computed before.
+void Scheduler::take_remembered(Timeline& timeline) {
+  if (!options_.prefix_cache || !timeline.pages.empty()) return;
+  // The last token is always fed: its logits are needed.
+  const auto known = std::span(timeline.tokens).first(timeline.tokens.size() - 1);
+  timeline.computed = tree_.match(timeline.owner, known, &timeline.pages);
+  timeline.remembered = static_cast<int64_t>(timeline.pages.size());
+}
+
 // Starts the owner's oldest request if its whole prompt and one token more have room beside what the running ones
 // still need for theirs; admitting more would only make them push each other out.
 bool Scheduler::admit_one(Owner& owner) {
   Timeline& timeline = *owner.waiting.front();
   const auto size = static_cast<int64_t>(timeline.tokens.size());
-  if (options_.prefix_cache && timeline.pages.empty()) {
-    // The last token is always fed: its logits are needed.
-    const auto known = std::span(timeline.tokens).first(timeline.tokens.size() - 1);
-    timeline.computed = tree_.match(timeline.owner, known, &timeline.pages);
-    timeline.remembered = static_cast<int64_t>(timeline.pages.size());
-  }
+  take_remembered(timeline);
   int64_t wanted = pages_for(std::min(size + 1, limit_tok())) - static_cast<int64_t>(timeline.pages.size());
   for (const Timeline* other : running_) {
     const auto other_size = static_cast<int64_t>(other->tokens.size());
@@ -115,8 +118,7 @@ bool Scheduler::admit_one(Owner& owner) {
     release_pages(timeline);  // a request that waits holds nothing
     return false;
   }
-  if (!timeline.admitted_before) timeline.cached = timeline.computed;
-  timeline.admitted_before = timeline.running = true;
+  timeline.running = true;
   owner.waiting.pop_front();
   ++owner.in_work;
   running_.push_back(&timeline);
@@ -140,6 +142,7 @@ bool Scheduler::make_room(Timeline& timeline, int64_t tok) {
 }
 
 void Scheduler::add_part(Timeline& timeline, int64_t tok) {
+  if (timeline.cached < 0) timeline.cached = timeline.computed;
   Part part;
   part.id = timeline.id;
   part.tokens = std::span(timeline.tokens).subspan(static_cast<size_t>(timeline.computed), static_cast<size_t>(tok));
@@ -167,6 +170,7 @@ std::span<const Scheduler::Part> Scheduler::begin_step() {
   for (size_t i = 0; i < running_.size() && left > 0; ++i) {
     Timeline& timeline = *running_[i];
     if (i < had_their_turn && timeline.pending() == 1) continue;
+    take_remembered(timeline);  // of several that came at once and begin alike, the first has computed it by now
     const int64_t tok = std::min(left, timeline.pending());
     const int64_t missing = pages_for(timeline.computed + tok) - static_cast<int64_t>(timeline.pages.size());
     tree_.evict(missing);
@@ -245,7 +249,7 @@ std::span<const int32_t> Scheduler::tokens(int64_t id) const {
 }
 
 int64_t Scheduler::cached_tok(int64_t id) const {
-  return requests_.at(id)->cached;
+  return std::max<int64_t>(0, requests_.at(id)->cached);
 }
 
 Scheduler::Counts Scheduler::counts() const {

@@ -24,12 +24,12 @@
 namespace bantam::engine {
 
 struct SchedulerOptions {
-  int64_t step_tok = 512;    // most tokens in one forward
+  int64_t step_tok = 512;     // most tokens in one forward
   int64_t prefill_tok = 128;  // most prompt tokens in a forward in which others decode
-  int64_t running = 64;      // most requests in work at once
-  int64_t queue = 256;       // most requests waiting; one more is refused
-  int64_t context_tok = 0;   // most tokens of one request, prompt and answer
-  int64_t page_tok = 64;     // tokens per page
+  int64_t running = 64;       // most requests in work at once
+  int64_t queue = 256;        // most requests waiting; one more is refused
+  int64_t context_tok = 0;    // most tokens of one request, prompt and answer
+  int64_t page_tok = 64;      // tokens per page
   bool prefix_cache = true;
 };
 
@@ -91,6 +91,7 @@ class Scheduler {
   Owner& owner_of(const Timeline& timeline);
   void admit();
   bool admit_one(Owner& owner);
+  void take_remembered(Timeline& timeline);
   Owner* next_owner();
   bool make_room(Timeline& timeline, int64_t tok);
   void add_part(Timeline& timeline, int64_t tok);

@@ -144,6 +144,14 @@ TEST(Scheduler, SharesWhatWasComputedBeforeWithinAnOwner) {
   model.run();
 }
 
+TEST(Scheduler, OfSeveralAtOnceTheFirstComputesTheirBeginning) {
+  MadeUpModel model({.step_tok = 20}, 64);
+  for (int i = 0; i < 3; ++i) model.submit("a", prompt(1, 20), 1);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{1, 20}}));
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{2, 4}, {3, 4}}));
+  model.run();
+}
+
 TEST(Scheduler, NothingIsSharedWhenTheCacheIsOff) {
   MadeUpModel model({.step_tok = 64, .prefix_cache = false}, 64);
   model.submit("a", prompt(1, 20), 1);
