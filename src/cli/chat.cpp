@@ -82,15 +82,16 @@ void explain_full_context(const ChatState& state, int64_t needed) {
 
 // One answer to the messages as they stand. Errors that end the program are returned; a full context is explained.
 Status answer(ChatState& state) {
-  BANTAM_TRY_ASSIGN(const Prompt prompt, state.prompt());
+  BANTAM_TRY_ASSIGN(const engine::Prompt prompt, state.prompt());
   const auto prompt_tok = static_cast<int64_t>(prompt.ids.size());
   if (prompt_tok >= state.session.capacity()) {
     explain_full_context(state, prompt_tok + 1);
     return {};
   }
   engine::GenerateOptions options;
-  BANTAM_TRY_ASSIGN(options.sampling, sampling_for(state.sampling, state.model.engine.info(),
-                                                   will_think(state.kind, state.thinking), is_hybrid(state.kind)));
+  BANTAM_TRY_ASSIGN(options.sampling,
+                    sampling_for(state.sampling, state.model.engine.info(),
+                                 engine::will_think(state.kind, state.thinking), text::is_hybrid(state.kind)));
   options.max_tok = state.sampling.max_tokens.value_or(-1);
   options.stops = state.sampling.stop;
   options.stop_ids = state.model.engine.info().stop_ids;

@@ -49,8 +49,8 @@ bool parse_in(std::string_view text, T low, T high, std::optional<T>* out) {
 }
 
 void print_settings(const ChatState& state) {
-  const bool thinking = will_think(state.kind, state.thinking);
-  const auto sampling = sampling_for(state.sampling, state.model.engine.info(), thinking, is_hybrid(state.kind));
+  const bool thinking = engine::will_think(state.kind, state.thinking);
+  const auto sampling = sampling_for(state.sampling, state.model.engine.info(), thinking, text::is_hybrid(state.kind));
   if (!sampling.ok()) return;
   constexpr const char* kViews[] = {"show", "collapse", "hide"};
   fmt::print(stderr,
@@ -144,7 +144,7 @@ void print_context(const ChatState& state) {
 }
 
 void switch_thinking(ChatState& state, bool on) {
-  if (!is_hybrid(state.kind)) {
+  if (!text::is_hybrid(state.kind)) {
     fmt::print(stderr, "the {} template has no thinking switch\n", text::template_name(state.kind));
     return;
   }
@@ -201,8 +201,8 @@ bool ChatState::drop_oldest() {
   return true;
 }
 
-Result<Prompt> ChatState::prompt() const {
-  return render_prompt(model.tokenizer, kind, messages, nullptr, thinking);
+Result<engine::Prompt> ChatState::prompt() const {
+  return engine::render_prompt(model.tokenizer, kind, messages, nullptr, thinking);
 }
 
 ChatAction run_chat_command(ChatState& state, std::string_view line) {

@@ -31,7 +31,7 @@ struct ChatState {
   bool undo(std::string* dropped_user_text);
   // Drops the oldest exchange (user message up to the next one); false when fewer than two are there.
   bool drop_oldest();
-  Result<Prompt> prompt() const;
+  Result<engine::Prompt> prompt() const;
 };
 
 enum class ChatAction : uint8_t { kNone, kQuit, kAnswer };  // kAnswer: generate for the messages as they stand

@@ -33,23 +33,6 @@ Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOption
   return LoadedModel{name, std::move(engine), std::move(tokenizer)};
 }
 
-Result<Prompt> render_prompt(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& messages,
-                             const JsonValue* tools, std::optional<bool> enable_thinking) {
-  const text::RenderOptions options{.add_generation_prompt = true, .enable_thinking = enable_thinking};
-  BANTAM_TRY_ASSIGN(text::Rendered rendered, text::render(kind, text::normalise_messages(messages), tools, options));
-  Prompt prompt;
-  const auto spans = rendered.spans();
-  prompt.ids = tokenizer.encode(spans);
-  prompt.text = std::move(rendered.text);
-  prompt.starts_in_thinking = kind == text::TemplateKind::qwen3_thinking_2507;
-  return prompt;
-}
-
-bool will_think(text::TemplateKind kind, std::optional<bool> enable_thinking) {
-  if (is_hybrid(kind)) return enable_thinking.value_or(true);
-  return kind == text::TemplateKind::qwen3_thinking_2507;
-}
-
 PrefillProgress prefill_bar(ProgressBar* bar) {
   return [bar](int64_t done, int64_t total) {
     bar->update(done, total);
@@ -58,7 +41,7 @@ PrefillProgress prefill_bar(ProgressBar* bar) {
   };
 }
 
-void detail_settings(const OutputOptions& output, text::TemplateKind kind, const Prompt& prompt,
+void detail_settings(const OutputOptions& output, text::TemplateKind kind, const engine::Prompt& prompt,
                      const SamplingOptions& sampling) {
   detail(output, fmt::format("template {}, prompt {} tokens", text::template_name(kind), prompt.ids.size()));
   detail(output, fmt::format("temperature {}, top-k {}, top-p {}, min-p {}, seed {}", sampling.temperature,

@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "engine/generate.h"
+#include "engine/prompt.h"
 
 namespace bantam::cli {
 
@@ -24,23 +25,11 @@ struct LoadedModel {
 // the default cut to free memory is said too.
 Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output);
 
-// The prompt of a conversation: rendered by the template, control tokens only where the template put them.
-struct Prompt {
-  std::string text;
-  std::vector<int32_t> ids;
-  bool starts_in_thinking = false;
-};
-Result<Prompt> render_prompt(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& messages,
-                             const JsonValue* tools, std::optional<bool> enable_thinking);
-
-// Whether the model will think: always, never, or as asked (hybrids think unless told not to).
-bool will_think(text::TemplateKind kind, std::optional<bool> enable_thinking);
-
 // A prefill bar for long prompts.
 PrefillProgress prefill_bar(ProgressBar* bar);
 
 // At --log-level debug: template, prompt length and sampling of an answer.
-void detail_settings(const OutputOptions& output, text::TemplateKind kind, const Prompt& prompt,
+void detail_settings(const OutputOptions& output, text::TemplateKind kind, const engine::Prompt& prompt,
                      const SamplingOptions& sampling);
 
 // The fixed --json answer of run and complete.

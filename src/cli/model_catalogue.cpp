@@ -48,8 +48,4 @@ Result<text::TemplateKind> choose_template(const text::Tokenizer& tokenizer, con
   return match.kind;
 }
 
-bool is_hybrid(text::TemplateKind kind) {
-  return kind == text::TemplateKind::qwen3_hybrid || kind == text::TemplateKind::qwen3_hybrid_2504;
-}
-
 }  // namespace bantam::cli

@@ -29,7 +29,5 @@ Result<text::Tokenizer> open_tokenizer(const std::string& model);
 // The template to use: --template NAME when given, else the model's own by fingerprint (a warning goes to stderr).
 Result<text::TemplateKind> choose_template(const text::Tokenizer& tokenizer, const std::string& name,
                                            const OutputOptions& output);
-// True where enable_thinking switches something.
-bool is_hybrid(text::TemplateKind kind);
 
 }  // namespace bantam::cli

@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <random>
 
 #include "text/chat_template.h"
 
@@ -147,26 +146,7 @@ void add_sampling_options(CLI::App& command, SamplingFlags* out) {
 }
 
 Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo& info, bool thinking, bool hybrid) {
-  SamplingOptions out;
-  // The family's recommendation, by mode (Qwen3 model cards).
-  out.temperature = thinking ? 0.6 : 0.7;
-  out.top_p = thinking ? 0.95 : 0.8;
-  out.top_k = 20;
-  if (!hybrid || thinking) {
-    if (info.temperature >= 0) out.temperature = info.temperature;
-    if (info.top_p >= 0) out.top_p = info.top_p;
-    if (info.min_p >= 0) out.min_p = info.min_p;
-    if (info.top_k >= 0) out.top_k = info.top_k;
-    if (info.repetition_penalty > 0) out.repetition_penalty = info.repetition_penalty;
-  }
-  out.temperature = flags.temperature.value_or(out.temperature);
-  out.top_p = flags.top_p.value_or(out.top_p);
-  out.min_p = flags.min_p.value_or(out.min_p);
-  out.top_k = flags.top_k.value_or(out.top_k);
-  out.presence_penalty = flags.presence_penalty.value_or(0.0);
-  out.frequency_penalty = flags.frequency_penalty.value_or(0.0);
-  out.repetition_penalty = flags.repetition_penalty.value_or(out.repetition_penalty);
-  out.seed = flags.seed ? *flags.seed : std::random_device{}();
+  SamplingOptions out = engine::resolve_sampling(flags, info, thinking, hybrid);
   for (const std::string& text : flags.logit_bias) {
     std::pair<int32_t, float> bias;
     BANTAM_TRY(parse_bias(text, &bias));

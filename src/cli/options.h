@@ -9,6 +9,7 @@
 
 #include "bantam/engine.h"
 #include "base/result.h"
+#include "engine/prompt.h"
 
 namespace bantam::cli {
 
@@ -54,18 +55,14 @@ CLI::Validator number_in(double low, double high);
 CLI::Option* add_list_option(CLI::App& command, const std::string& name, std::vector<std::string>* out,
                              const std::string& help);
 
-// Sampling; unset values fall back to the model's own defaults (sampling_for).
-struct SamplingFlags {
-  std::optional<double> temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty;
-  std::optional<int32_t> top_k;
-  std::optional<uint64_t> seed;
+// Sampling; unset values fall back to the model's own defaults (engine::resolve_sampling).
+struct SamplingFlags : engine::SamplingWishes {
   std::vector<std::string> logit_bias;  // "ID:BIAS"
   std::vector<std::string> stop;
   std::optional<int64_t> max_tokens;
 };
 void add_sampling_options(CLI::App& command, SamplingFlags* out);
-// The model's defaults (generation_config.json, else the family's for the thinking mode), overridden by flags.
-// A model's own numbers describe its default mode; the other mode of a hybrid takes the family's.
+// resolve_sampling plus the biases, checked against the model's rows.
 Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo& info, bool thinking, bool hybrid);
 
 }  // namespace bantam::cli

@@ -75,14 +75,15 @@ Status run(Options& options) {
                     choose_template(model.tokenizer, options.template_name, options.output));
   std::optional<bool> thinking;
   if (options.think || options.no_think) thinking = options.think;
-  if (thinking && !is_hybrid(kind)) {
+  if (thinking && !text::is_hybrid(kind)) {
     warn(options.output, fmt::format("the {} template has no thinking switch", text::template_name(kind)));
   }
-  BANTAM_TRY_ASSIGN(const Prompt prompt, render_prompt(model.tokenizer, kind,
-                                                       single_turn(options.system, options.prompt), nullptr, thinking));
+  BANTAM_TRY_ASSIGN(
+      const engine::Prompt prompt,
+      engine::render_prompt(model.tokenizer, kind, single_turn(options.system, options.prompt), nullptr, thinking));
   engine::GenerateOptions generate_options;
-  BANTAM_TRY_ASSIGN(generate_options.sampling,
-                    sampling_for(options.sampling, model.engine.info(), will_think(kind, thinking), is_hybrid(kind)));
+  BANTAM_TRY_ASSIGN(generate_options.sampling, sampling_for(options.sampling, model.engine.info(),
+                                                            engine::will_think(kind, thinking), text::is_hybrid(kind)));
   generate_options.max_tok = options.sampling.max_tokens.value_or(-1);
   generate_options.stops = options.sampling.stop;
   generate_options.stop_ids = model.engine.info().stop_ids;

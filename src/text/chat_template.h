@@ -32,6 +32,11 @@ inline constexpr std::array kAllTemplates = {TemplateKind::qwen3_hybrid, Templat
                                              TemplateKind::qwen3_instruct_2507, TemplateKind::qwen3_thinking_2507,
                                              TemplateKind::qwen2_5_instruct};
 
+// True where enable_thinking switches something.
+constexpr bool is_hybrid(TemplateKind kind) {
+  return kind == TemplateKind::qwen3_hybrid || kind == TemplateKind::qwen3_hybrid_2504;
+}
+
 // The name users write after --template, e.g. "qwen3-hybrid-2504".
 std::string_view template_name(TemplateKind kind);
 std::optional<TemplateKind> parse_template_name(std::string_view name);
