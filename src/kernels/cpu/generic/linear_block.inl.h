@@ -5,10 +5,10 @@ BANTAM_INLINE void prefetch(const void* p) {
   _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
 }
 // Every line of Bytes bytes from p on. Prefetching past the end of a matrix is harmless.
-template <int Bytes>
+template <int Bytes, _mm_hint Hint = _MM_HINT_T0>
 BANTAM_INLINE void prefetch_lines(const uint8_t* p) {
-  prefetch(p);
-  if constexpr (Bytes > 64) prefetch_lines<Bytes - 64>(p + 64);
+  _mm_prefetch(reinterpret_cast<const char*>(p), Hint);
+  if constexpr (Bytes > 64) prefetch_lines<Bytes - 64, Hint>(p + 64);
 }
 
 // Codes of group G, as the ISA's dots want them. planes: this row vector's lanes of the block's first line.

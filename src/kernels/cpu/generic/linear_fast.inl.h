@@ -9,10 +9,10 @@
 
 constexpr int kStreamTokens = 8;
 constexpr int64_t kPanelBlocks = 16;
-// Bytes that streams prefetch ahead. Without it arithmetic and memory took turns: Q4_0 from memory on one Xeon core
-// (3 GHz, read probe 16.5 GB/s) went from 15.0 to 16.8 GB/s at M = 1 and from 8.9 to 13.4 at M = 4. 1024 and 4096 were
-// 4-8 % slower.
-constexpr int64_t kStreamAhead = 2048;
+// Bytes that streams prefetch ahead, into L2 and into L1. L2 has 48 fetches in flight on the Xeon measured, 3 KiB: less
+// leaves bandwidth unused, more waits in L1's 16. Against one L1 prefetch 2 KiB ahead, Q4_0 from memory on two cores
+// took, at M = 1, 2, 4 and 8, -8, -7, -4 and -3 % of time on AVX-512, and at M = 1, 2 and 4 -5, -5 and 0 % on AVX2.
+constexpr int64_t kStreamAheadL2 = 3072, kStreamAheadL1 = 512;
 // With two row vectors per tile the stream goes over this many blocks (a cached 2 KiB or so) once per vector.
 constexpr int64_t kRunBlocks = 8;
 
@@ -43,7 +43,10 @@ BANTAM_INLINE void stream_blocks(const LinearJob& job, const uint8_t* tile, int 
     const uint8_t* planes = header + f.header_bytes() + part * kLanes * 4;
     const int64_t here = count < f.group_blocks() ? count : f.group_blocks();
     for (int64_t i = 0; i < here; ++i, ++acts, planes += f.code_bytes()) {
-      if (part == 0) prefetch_lines<f.code_bytes()>(planes + kStreamAhead);
+      if (part == 0) {
+        prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + kStreamAheadL2);
+        prefetch_lines<f.code_bytes()>(planes + kStreamAheadL1);
+      }
       const BlockScales s = load_scales<T>(group, header, i, part);
       stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sum);
       if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sum);
@@ -88,7 +91,8 @@ void unpack_panel(const uint8_t* tile, int64_t block_begin, int64_t count, int p
   for (int64_t n = 0; n < count; ++n) {
     const int64_t b = block_begin + n;
     const uint8_t* header = tile + f.header_at(b);
-    if (part == 0) prefetch_lines<f.code_bytes()>(tile + f.codes_at(b + kPanelBlocks));  // for the next panel
+    // For the next panel. Into L1, whose 16 fetches stall such a burst, it was 8 % slower at M = 16 and 4 % at M = 64.
+    if (part == 0) prefetch_lines<f.code_bytes(), _MM_HINT_T1>(tile + f.codes_at(b + kPanelBlocks));
     VI codes[8];
     load_codes<T>(tile + f.codes_at(b) + part * kLanes * 4, codes);
     const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
