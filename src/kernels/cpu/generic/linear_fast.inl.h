@@ -10,8 +10,8 @@
 constexpr int kStreamTokens = 8;
 constexpr int64_t kPanelBlocks = 16;
 // Bytes that streams prefetch ahead, into L2 and into L1. L2 has 48 fetches in flight on the Xeon measured, 3 KiB: less
-// leaves bandwidth unused, more waits in L1's 16. Against one L1 prefetch 2 KiB ahead, Q4_0 from memory on two cores
-// took, at M = 1, 2, 4 and 8, -8, -7, -4 and -3 % of time on AVX-512, and at M = 1, 2 and 4 -5, -5 and 0 % on AVX2.
+// leaves bandwidth unused, more waits in L1's 16. Against one L1 prefetch 2 KiB ahead, on two cores on AVX-512, M = 1
+// takes 1 to 13 % less time (Q4_0 7 to 13 %), M = 2 up to 11 % less, M = 4 and 8 the same; on AVX2 Q4_0 takes 5 % less.
 constexpr int64_t kStreamAheadL2 = 3072, kStreamAheadL1 = 512;
 // With two row vectors per tile the stream goes over this many blocks (a cached 2 KiB or so) once per vector.
 constexpr int64_t kRunBlocks = 8;
@@ -91,8 +91,7 @@ void unpack_panel(const uint8_t* tile, int64_t block_begin, int64_t count, int p
   for (int64_t n = 0; n < count; ++n) {
     const int64_t b = block_begin + n;
     const uint8_t* header = tile + f.header_at(b);
-    // For the next panel. Into L1, whose 16 fetches stall such a burst, it was 8 % slower at M = 16 and 4 % at M = 64.
-    if (part == 0) prefetch_lines<f.code_bytes(), _MM_HINT_T1>(tile + f.codes_at(b + kPanelBlocks));
+    if (part == 0) prefetch_lines<f.code_bytes()>(tile + f.codes_at(b + kPanelBlocks));  // for the next panel
     VI codes[8];
     load_codes<T>(tile + f.codes_at(b) + part * kLanes * 4, codes);
     const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
