@@ -2,6 +2,8 @@
 #include "base/cpu_features.h"
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -35,6 +37,13 @@ uint64_t saved_state() {
   return uint64_t{high} << 32 | low;
 }
 
+// Linux gives tile registers only to processes that ask, once for all their threads: arch_prctl(ARCH_REQ_XCOMP_PERM,
+// XFEATURE_XTILEDATA). Source: Documentation/arch/x86/xstate.rst of the kernel.
+bool tiles_granted() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 std::string brand() {
   char text[49] = {};
   for (uint32_t i = 0; i < 3; ++i) {
@@ -59,7 +68,7 @@ void ask_processor(CpuFeatures& f) {
   f.avx512 = f.avx2 && zmm && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 30) && bit(seven.ebx, 31);
   f.avx512_vnni = f.avx512 && bit(seven.ecx, 11);
   f.avx512_bf16 = f.avx512 && bit(seven1.eax, 5);
-  f.amx_int8 = tiles && bit(seven.edx, 24) && bit(seven.edx, 25);
+  f.amx_int8 = tiles && bit(seven.edx, 24) && bit(seven.edx, 25) && tiles_granted();
 }
 #endif
 

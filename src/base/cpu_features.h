@@ -13,9 +13,9 @@ struct CpuFeatures {
   bool avx512 = false;       // F, BW, DQ, VL
   bool avx512_vnni = false;  // VPDPBUSD on 512 bits
   bool avx512_bf16 = false;
-  bool amx_int8 = false;
-  std::string name;  // the maker's brand string, trimmed; "unknown" when there is none
-  int cores = 1;     // logical processors this process may run on, at most what its control group allows
+  bool amx_int8 = false;  // the kernel has granted this process its tile registers
+  std::string name;       // the maker's brand string, trimmed; "unknown" when there is none
+  int cores = 1;          // logical processors this process may run on, at most what its control group allows
 };
 
 const CpuFeatures& cpu_features();

@@ -93,5 +93,7 @@ void fill_linear_generic(LinearKernels& kernels);
 void fill_linear_avx2(LinearKernels& kernels);
 // REQUIRES: the CPU has AVX-512 F, BW, DQ, VL and VNNI (and what fill_linear_avx2 requires).
 void fill_linear_avx512(LinearKernels& kernels);
+// REQUIRES: what fill_linear_avx512 does, and AMX-INT8 (CpuFeatures::amx_int8).
+void fill_linear_amx(LinearKernels& kernels);
 
 }  // namespace bantam::kernels

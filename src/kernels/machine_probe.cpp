@@ -51,6 +51,7 @@ double generic_int8(int64_t rounds) {
 }
 
 ProbeKernels kernels_of(std::string_view table) {
+  if (table == "amx") return probe_kernels_amx();
   if (table == "avx512") return probe_kernels_avx512();
   if (table == "avx2") return probe_kernels_avx2();
   return probe_kernels_generic();

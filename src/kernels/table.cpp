@@ -35,14 +35,23 @@ Table make_avx512() {
   return t;
 }
 
+Table make_amx() {
+  Table t = make_avx512();
+  t.name = "amx";
+  fill_linear_amx(t.linear);
+  return t;
+}
+
 struct Available {
-  std::array<Table, 3> tables;
-  std::array<const Table*, 3> list{};
+  std::array<Table, 4> tables;
+  std::array<const Table*, 4> list{};
   size_t count = 0;
 
   Available() {
     const CpuFeatures& cpu = cpu_features();
-    if (cpu.avx512 && cpu.avx512_vnni) add(make_avx512());
+    const bool avx512 = cpu.avx512 && cpu.avx512_vnni;
+    if (avx512 && cpu.amx_int8) add(make_amx());
+    if (avx512) add(make_avx512());
     if (cpu.avx2) add(make_avx2());
     add(make_generic());
   }

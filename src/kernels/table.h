@@ -13,7 +13,7 @@
 namespace bantam::kernels {
 
 struct Table {
-  std::string_view name;  // "generic", "avx2", "avx512"
+  std::string_view name;  // "generic", "avx2", "avx512", "amx"
   LinearKernels linear;   // packed matrix products: linear_kernels.h
   RowKernels rows;        // norms, rotation, attention, activations: row_kernels.h
 };

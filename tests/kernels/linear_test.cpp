@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/cpu_features.h"
 #include "kernels/linear_cases.h"
 #include "kernels/linear_kernels.h"
 #include "kernels/table.h"
@@ -96,6 +97,28 @@ TEST_P(LinearTest, TablesAgreeBitForBit) {
   }
 }
 
+// The tests here run the tables of this machine: says aloud when tiles are not among them.
+TEST(AmxTable, IsHereAndFirst) {
+  if (!cpu_features().amx_int8) GTEST_SKIP() << "no AMX-INT8 here: the amx table is untested";
+  EXPECT_EQ(available_tables().front()->name, "amx");
+}
+
+// Prefill sizes around the edges of token tiles, runs of blocks and pairs of tiles.
+TEST_P(IntegerLinearTest, ManyRowsAgreeWithGeneric) {
+  for (const auto& [rows, cols, m] : {Shape2{48, 288, 65}, {17, 256, 80}, {64, 1280, 47}, {33, 768, 127}}) {
+    if (!packable(GetParam(), cols)) continue;
+    Philox rng(static_cast<uint64_t>(rows + cols));
+    const TestMatrix w = make_matrix(GetParam(), rows, cols, static_cast<uint64_t>(rows + m));
+    const Activations a = make_activations(generic(), m, cols, random_floats(rng, m * cols, 3.0f));
+    const std::vector<float> expected = run(generic(), w, a, m, true);
+    for (const Table* table : available_tables()) {
+      const std::vector<float> got = run(*table, w, a, m, true);
+      ASSERT_TRUE(same_bits(expected.data(), got.data(), got.size()))
+          << table->name << " [" << rows << ", " << cols << "] M " << m;
+    }
+  }
+}
+
 // The result for a row must not depend on its company, nor on how tiles are dealt out.
 TEST_P(LinearTest, RowsAndTilesAreIndependent) {
   const int64_t rows = 81, cols = 768, most = 40;
@@ -176,7 +199,7 @@ TEST_P(LinearTest, NearTheDoubleReference) {
 }
 
 TEST_P(LinearTest, NonFiniteAndExtremeValuesAgreeToo) {
-  const int64_t rows = 32, cols = 512, m = 6;
+  const int64_t rows = 32, cols = 512, m = 16;
   Philox rng(13);
   std::vector<float> x = random_floats(rng, m * cols);
   x[3] = std::numeric_limits<float>::quiet_NaN();
@@ -192,7 +215,7 @@ TEST_P(LinearTest, NonFiniteAndExtremeValuesAgreeToo) {
       EXPECT_TRUE(std::isnan(expected[0]));
       for (const Table* table : available_tables()) {
         const Activations a = make_activations(*table, m, cols, x);
-        for (const int64_t rows_of_x : {int64_t{1}, m}) {
+        for (const int64_t rows_of_x : {int64_t{1}, int64_t{7}, m}) {
           const std::vector<float> got = run(*table, w, a, rows_of_x, fast);
           ASSERT_TRUE(same_bits(expected.data(), got.data(), got.size())) << table->name << " fast " << fast;
         }
@@ -203,7 +226,7 @@ TEST_P(LinearTest, NonFiniteAndExtremeValuesAgreeToo) {
 
 // Extremes of every code against extremes of activations: int16 or int32 overflow anywhere in a vector path shows.
 TEST_P(IntegerLinearTest, ExtremeCodesDoNotOverflow) {
-  const int64_t rows = 16, cols = 512, m = 7;
+  const int64_t rows = 16, cols = 512, m = 16;
   for (const int fill : {0x00, 0xFF, 0x80, 0x7F, 0xF0, 0x0F}) {
     TestMatrix w = make_matrix(GetParam(), rows, cols, 15);
     std::vector<uint8_t> filled(w.source.size(), static_cast<uint8_t>(fill));
@@ -218,7 +241,7 @@ TEST_P(IntegerLinearTest, ExtremeCodesDoNotOverflow) {
       const Activations a = make_activations(generic(), m, cols, x);
       const std::vector<float> expected = run(generic(), w, a, m, true);
       for (const Table* table : available_tables()) {
-        for (const int64_t rows_of_x : {int64_t{1}, m}) {
+        for (const int64_t rows_of_x : {int64_t{1}, int64_t{7}, m}) {
           const std::vector<float> got = run(*table, w, a, rows_of_x, true);
           ASSERT_TRUE(same_bits(expected.data(), got.data(), got.size())) << table->name << " fill " << fill;
         }

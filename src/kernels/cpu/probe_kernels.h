@@ -17,5 +17,7 @@ struct ProbeKernels {
 ProbeKernels probe_kernels_generic();
 ProbeKernels probe_kernels_avx2();
 ProbeKernels probe_kernels_avx512();
+// REQUIRES: CpuFeatures::amx_int8.
+ProbeKernels probe_kernels_amx();
 
 }  // namespace bantam::kernels
