@@ -21,6 +21,14 @@ namespace bantam {
 enum class NumericsMode : uint8_t { kFast, kExact };  // int8 activations for quantised weights | fp32 everything
 enum class KvType : uint8_t { kF16, kF32 };
 
+// Weights are packed for the kernels when a model is loaded. With a folder to keep the packed form in, the next load of
+// the same model reads it back instead, several times faster. `bantam` uses ~/.cache/bantam/packed.
+struct PackedCacheOptions {
+  std::string folder;                                   // "": keep nothing
+  int64_t max_bytes = 20'000'000'000;                   // of all files; the least recently used go first
+  int64_t min_model_bytes = int64_t{64} * 1000 * 1000;  // smaller models are packed in no time
+};
+
 struct EngineOptions {
   int threads = 0;  // 0: as many as the machine has
   NumericsMode numerics = NumericsMode::kFast;
@@ -30,6 +38,7 @@ struct EngineOptions {
   int64_t chunk_tok = 512;  // most tokens in one forward
   int64_t batch_rows = 64;  // most rows of logits in one forward
   std::string isa;          // "": the best this machine has
+  PackedCacheOptions packed_cache;
 };
 
 // Where a model comes from: a path (folder in Hugging Face layout or a .gguf file), or files in memory.
@@ -49,7 +58,9 @@ struct ModelInfo {
   std::string isa;
   int threads = 0;
   double load_ms = 0;
-  std::vector<int32_t> stop_ids;  // end-of-turn tokens of generation_config.json or config.json
+  bool from_packed_cache = false;  // the weights were read as an earlier load had packed them
+  std::string packed_cache_note;   // what a user should hear about the cache (it was damaged, the disk is full), or ""
+  std::vector<int32_t> stop_ids;   // end-of-turn tokens of generation_config.json or config.json
   // generation_config.json's sampling; negative where the model names none.
   double temperature = -1, top_p = -1, min_p = -1, repetition_penalty = -1;
   int32_t top_k = -1;
@@ -71,7 +82,8 @@ class Engine {
                              const LoadProgress& progress = {});
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
-  ~Engine();  // sessions must be gone
+  // Sessions must be gone. After a first load it waits until the packed cache is written, a second or a few for 2 GB.
+  ~Engine();
 
   const ModelInfo& info() const;
   Result<Session> new_session();

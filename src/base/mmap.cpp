@@ -37,6 +37,19 @@ Status write_all(int fd, const char* data, size_t size, const std::string& path)
   return {};
 }
 
+// Makes a rename durable. A folder that may not be read cannot be opened, and some file systems cannot sync one: the
+// file itself is safe on disk then, and its name as safe as the system makes it.
+Status sync_folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const int error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  return error == 0 || error == EINVAL || error == EROFS || error == ENOTSUP ? Status()
+                                                                             : io_error("sync", folder, error);
+}
+
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
@@ -157,15 +170,15 @@ Status AtomicFile::write_at(uint64_t offset, std::span<const std::byte> bytes) {
   return {};
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit(Sync sync) {
   BANTAM_TRY(flush());
-  if (::fsync(fd_) != 0) return io_error("sync", path_, errno);
+  if (sync == Sync::kDisk && ::fsync(fd_) != 0) return io_error("sync", path_, errno);
   if (::close(std::exchange(fd_, -1)) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
     const int error = errno;
     ::unlink(temporary_.c_str());
     return io_error("rename", path_, error);
   }
-  return {};
+  return sync == Sync::kDisk ? sync_folder_of(path_) : Status();
 }
 
 }  // namespace bantam

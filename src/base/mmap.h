@@ -33,8 +33,9 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes = uint
 bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
 
-// Writes PATH.part-PID, fsyncs and renames on commit(); removes it when destroyed uncommitted. So a kill, a full
-// disk or an error never leaves a half-written file under the final name.
+// Writes PATH.part-PID, fsyncs and renames on commit(), then fsyncs the folder, so that after a power cut the name is
+// there too; removes it when destroyed uncommitted. So a kill, a full disk or an error never leaves a half-written file
+// under the final name.
 class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::string& path);
@@ -46,7 +47,9 @@ class AtomicFile {
   Status pad_to(uint64_t offset);  // zeros up to that offset; REQUIRES: offset >= offset()
   Status write_at(uint64_t offset, std::span<const std::byte> bytes);  // patches bytes already written
   uint64_t offset() const { return offset_; }
-  Status commit();
+  // kSkip leaves the rest to the system: for files that are checked when read and can be made again.
+  enum class Sync : uint8_t { kDisk, kSkip };
+  Status commit(Sync sync = Sync::kDisk);
 
  private:
   AtomicFile() = default;

@@ -8,6 +8,7 @@
 #include "cli/bench_report.h"
 #include "cli/build_info.h"
 #include "cli/command.h"
+#include "cli/loaded_model.h"
 #include "cli/model_catalogue.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
@@ -149,10 +150,13 @@ Result<std::unique_ptr<EngineImpl>> load(const Options& options, const OutputOpt
   if (engine.context_tok == 0) engine.context_tok = std::min(longest, model::native_context(config));
   engine.pool_tok = pool_tokens(options, model::kv_layout(config, kv).token_bytes());
   ProgressBar bar(output, "loading", "bytes");
-  return EngineImpl::load(source, engine, [&](int64_t done, int64_t total) {
-    bar.update(done, total);
-    return !interrupted();
-  });
+  BANTAM_TRY_ASSIGN(auto loaded, EngineImpl::load(source, engine, [&](int64_t done, int64_t total) {
+                      bar.update(done, total);
+                      return !interrupted();
+                    }));
+  tell_cache(output, *loaded);
+  (void)loaded->finish_packed_cache();  // what is still being written would be measured too
+  return loaded;
 }
 
 Status run_rows(Bench& bench, EngineImpl& engine, const Options& options, const MachineLimits& machine,

@@ -42,6 +42,7 @@ void add_convert(CLI::App& app, Dispatch& dispatch);
 void add_quantize(CLI::App& app, Dispatch& dispatch);
 void add_synth(CLI::App& app, Dispatch& dispatch);
 void add_bench(CLI::App& app, Dispatch& dispatch);
+void add_cache(CLI::App& app, Dispatch& dispatch);
 void add_completion(CLI::App& app, Dispatch& dispatch);
 void add_version(CLI::App& app, Dispatch& dispatch);
 

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/forward_runner.h"
 #include "cli/jsonl.h"
+#include "cli/loaded_model.h"
 #include "cli/model_catalogue.h"
 #include "cli/model_export.h"
 #include "cli/options.h"
@@ -129,6 +130,7 @@ Status forward(Options& options) {
                                                           return !interrupted();
                                                         }));
   loading.clear();
+  tell_cache(options.output, *engine);
   BANTAM_TRY(check_room(options, sequences, config));
   BANTAM_TRY_ASSIGN(const auto writer,
                     formats::create_safetensors(options.out, tensors_of(sequences, options.wish, config)));

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "engine/model_files.h"
+#include "engine/runner.h"
 
 namespace bantam::cli {
 
@@ -27,10 +28,17 @@ Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOption
   if (info.rope_factor > 1) line += fmt::format(" · YaRN x{:.3g}", info.rope_factor);
   line += fmt::format(" · {} thread{}, {}", info.threads, info.threads == 1 ? "" : "s", info.isa);
   note(output, line);
-  detail(output, fmt::format("loaded in {:.0f} ms; weights {}, workspace {}, {} of keys and values per token",
-                             info.load_ms, human_bytes(info.weights_bytes), human_bytes(info.workspace_bytes),
+  tell_cache(output, engine.impl());
+  detail(output, fmt::format("{} in {:.0f} ms; weights {}, workspace {}, {} of keys and values per token",
+                             info.from_packed_cache ? "read as packed before" : "loaded", info.load_ms,
+                             human_bytes(info.weights_bytes), human_bytes(info.workspace_bytes),
                              human_bytes(info.kv_bytes_per_tok)));
   return LoadedModel{name, std::move(engine), std::move(tokenizer)};
+}
+
+void tell_cache(const OutputOptions& output, const EngineImpl& engine) {
+  if (!engine.info().packed_cache_note.empty()) warn(output, engine.info().packed_cache_note);
+  if (engine.writes_packed_cache()) note(output, "keeping the packed weights on disk: the next start is faster");
 }
 
 PrefillProgress prefill_bar(ProgressBar* bar) {

@@ -25,6 +25,10 @@ struct LoadedModel {
 // the default cut to free memory is said too.
 Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output);
 
+// Warns when something was wrong with the cache of packed weights, and notes when it is being written: the program will
+// wait for that before it exits.
+void tell_cache(const OutputOptions& output, const EngineImpl& engine);
+
 // A prefill bar for long prompts.
 PrefillProgress prefill_bar(ProgressBar* bar);
 

@@ -140,7 +140,7 @@ int run(int argc, char** argv) {
   Dispatch dispatch;
   for (auto* add :
        {add_chat, add_run, add_complete, add_tokenize, add_detokenize, add_render, add_forward, add_generate, add_score,
-        add_show, add_plan, add_convert, add_quantize, add_synth, add_bench, add_completion, add_version}) {
+        add_show, add_plan, add_convert, add_quantize, add_synth, add_bench, add_cache, add_completion, add_version}) {
     add(app, dispatch);
   }
   auto* help_command = app.add_subcommand("help", "help for a command");

@@ -1,8 +1,10 @@
 // See options.h.
 #include "cli/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 
 #include "text/chat_template.h"
 
@@ -101,6 +103,40 @@ void add_compute_options(CLI::App& command, ComputeOptions* out) {
       ->envname("BANTAM_ISA")
       ->check(CLI::IsMember({"generic", "avx2", "avx512"}))
       ->group(kComputing);
+  command.add_flag("--no-cache", out->no_cache, "neither read nor write the cache of packed weights")
+      ->group(kComputing);
+  add_cache_size_option(command, &out->cache_bytes);
+}
+
+void add_cache_size_option(CLI::App& command, uint64_t* out) {
+  command
+      .add_option("--cache-size", *out,
+                  "room for packed weights on disk, such as 20GB; 0: keep none (also: the BANTAM_CACHE_SIZE variable)")
+      ->envname("BANTAM_CACHE_SIZE")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->option_text("SIZE")
+      ->group(kComputing);
+}
+
+PackedCacheOptions packed_cache_options(uint64_t bytes) {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  std::string folder = variable("BANTAM_CACHE_DIR");
+  if (folder.empty()) {
+    // A relative path in the XDG variable is to be ignored (XDG base directory specification 0.8).
+    const std::string xdg = variable("XDG_CACHE_HOME"), home = variable("HOME");
+    if (xdg.starts_with('/')) {
+      folder = xdg + "/bantam";
+    } else if (!home.empty()) {
+      folder = home + "/.cache/bantam";
+    }
+  }
+  PackedCacheOptions out;
+  if (!folder.empty()) out.folder = folder + "/packed";
+  out.max_bytes = static_cast<int64_t>(std::min<uint64_t>(bytes, INT64_MAX));
+  return out;
 }
 
 EngineOptions engine_options(const ComputeOptions& options) {
@@ -110,6 +146,7 @@ EngineOptions engine_options(const ComputeOptions& options) {
   out.kv = options.kv == "f32" ? KvType::kF32 : KvType::kF16;
   out.context_tok = options.ctx;
   out.isa = options.isa;
+  if (!options.no_cache) out.packed_cache = packed_cache_options(options.cache_bytes);
   return out;
 }
 

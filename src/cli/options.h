@@ -22,6 +22,9 @@ struct OutputOptions {
 };
 void add_output_options(CLI::App& command, OutputOptions* out, bool with_json);
 
+// Room for packed weights on disk unless told otherwise: what two 14B models at 4 bits take.
+inline constexpr uint64_t kDefaultCacheBytes = 20'000'000'000;
+
 // How a model is opened and computed.
 struct ComputeOptions {
   std::string model;  // "" = the house model
@@ -30,11 +33,16 @@ struct ComputeOptions {
   std::string kv = "f16";
   int64_t ctx = 0;
   std::string isa;
+  bool no_cache = false;
+  uint64_t cache_bytes = kDefaultCacheBytes;
 };
 void add_model_argument(CLI::App& command, ComputeOptions* out);
 void add_template_option(CLI::App& command, std::string* out);
 void add_compute_options(CLI::App& command, ComputeOptions* out);
 EngineOptions engine_options(const ComputeOptions& options);
+void add_cache_size_option(CLI::App& command, uint64_t* out);
+// The packed cache of at most `bytes`, in BANTAM_CACHE_DIR, or bantam in XDG_CACHE_HOME or in ~/.cache.
+PackedCacheOptions packed_cache_options(uint64_t bytes);
 
 // "[MODEL] LAST": one word is LAST, two are both.
 struct ModelWords {

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/jsonl.h"
+#include "cli/loaded_model.h"
 #include "cli/model_catalogue.h"
 #include "cli/terminal.h"
 #include "engine/runner.h"
@@ -199,6 +200,8 @@ Result<Model> load(const Options& options) {
                       bar.update(done, total);
                       return !interrupted();
                     }));
+  bar.clear();
+  tell_cache(options.output, engine.impl());
   return Model{std::move(engine), open_tokenizer(options.compute.model)};
 }
 

@@ -106,7 +106,8 @@ Scheduler::Choice BatchGenerator::choose(const Scheduler::Part& part, std::span<
   if (size == running.prompt_tok) running.prompt_ms = running.since_start.elapsed_ms();
   if (running.answer.open()) {
     const auto generated = tokens.subspan(static_cast<size_t>(running.prompt_tok));
-    Sampled next = sample_token(logits, engine_.impl().mask(), running.sampling, tokens, generated, size);
+    Sampled next = sample_token(logits, engine_.impl().mask(), running.sampling, tokens, generated, size,
+                                engine_.impl().sampler_scratch());
     const int32_t id = next.id;
     running.answer.push(std::move(next), scheduler_.limit_tok() - size);
     if (running.answer.open()) return {id, false};

@@ -90,7 +90,13 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
   BANTAM_TRY_ASSIGN(impl->rope_, model::make_rope(binding.config, info.context_tok));
 
   impl->pool_ = std::make_unique<ThreadPool>(info.threads);
-  BANTAM_TRY_ASSIGN(impl->weights_, model::load_weights(checkpoint, binding, *impl->pool_, progress));
+  // Files in memory come with the program and are small; only what lies on disk is worth a file of its own.
+  const PackedCacheOptions cache = source.path.empty() ? PackedCacheOptions{} : options.packed_cache;
+  BANTAM_TRY_ASSIGN(auto loaded,
+                    engine::load_weights(checkpoint, binding, *impl->pool_, cache, progress, &impl->packed_store_));
+  impl->weights_ = std::move(loaded.weights);
+  info.from_packed_cache = loaded.from_cache;
+  info.packed_cache_note = std::move(loaded.note);
   const auto numerics = options.numerics == NumericsMode::kExact ? ops::Numerics::kExact : ops::Numerics::kFast;
   BANTAM_TRY_ASSIGN(impl->workspace_, model::Workspace::create(binding.config, limits, *table, *impl->pool_, numerics));
   const kernels::KvLayout layout = model::kv_layout(binding.config, kv_dtype(options.kv));

@@ -26,6 +26,12 @@ SessionImpl::~SessionImpl() {
   for (int32_t page : pages_) engine_->kv().release(page);
 }
 
+SessionImpl::SessionImpl(EngineImpl* engine) : engine_(engine) {
+  const int64_t context = engine_->info().context_tok;
+  tokens_.reserve(static_cast<size_t>(context));
+  pages_.reserve(static_cast<size_t>(page_count(context)));
+}
+
 // Pages to allocate when `new_tok` tokens follow the first `kept`: new ones, and a copy of the page being written when
 // others share it.
 int64_t EngineImpl::pages_needed(const SessionImpl& session, int64_t kept, int64_t new_tok) const {

@@ -9,6 +9,7 @@
 
 #include "bantam/engine.h"
 #include "engine/kv_pool.h"
+#include "engine/packed_cache.h"
 #include "engine/sampler.h"
 #include "model/plan.h"
 #include "model/qwen3.h"
@@ -18,7 +19,8 @@ namespace bantam {
 // One timeline: its tokens and the pages that hold their keys and values.
 class SessionImpl {
  public:
-  explicit SessionImpl(EngineImpl* engine) : engine_(engine) {}
+  // Reserves room for a whole context, so that a token allocates nothing; memory is taken as it is used.
+  explicit SessionImpl(EngineImpl* engine);
   ~SessionImpl();
   SessionImpl(const SessionImpl&) = delete;
   SessionImpl& operator=(const SessionImpl&) = delete;
@@ -81,7 +83,12 @@ class EngineImpl {
   model::Workspace& workspace() { return workspace_; }
   engine::KvPool& kv() { return kv_; }
   const engine::TokenMask& mask() const { return mask_; }
+  engine::SamplerScratch& sampler_scratch() { return sampler_scratch_; }
   ThreadPool& pool() { return *pool_; }
+  // Whether this load keeps its packed weights for the next one, beside whatever else happens.
+  bool writes_packed_cache() const { return packed_store_.started(); }
+  // Waits until a first load's packed weights are written; what became of that.
+  Status finish_packed_cache() { return packed_store_.wait(); }
 
  private:
   friend class Engine;
@@ -98,10 +105,12 @@ class EngineImpl {
   model::Workspace workspace_;
   engine::KvPool kv_;
   engine::TokenMask mask_;
+  engine::SamplerScratch sampler_scratch_;
   // One step's batch, reserved at load so that a step allocates nothing.
   std::vector<int32_t> tokens_, positions_, page_table_, logit_rows_;
   std::vector<kernels::Segment> segments_;
   std::vector<PagedPart> paged_;
+  engine::PackedStore packed_store_;  // last: it reads weights_ until it is destroyed
 };
 
 }  // namespace bantam

@@ -85,7 +85,9 @@ Sampled Session::sample(const SamplingOptions& options, int64_t generated_from) 
   BANTAM_CHECK(has_logits());
   const std::span<const int32_t> context = tokens();
   const auto from = static_cast<size_t>(std::clamp<int64_t>(generated_from, 0, size()));
-  return engine::sample_token(impl_->logits_, impl_->engine_->mask(), options, context, context.subspan(from), size());
+  EngineImpl& engine = *impl_->engine_;
+  return engine::sample_token(impl_->logits_, engine.mask(), options, context, context.subspan(from), size(),
+                              engine.sampler_scratch());
 }
 
 std::span<const float> Session::logits() const {

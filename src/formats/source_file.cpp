@@ -22,6 +22,10 @@ Result<std::unique_ptr<SourceFile>> SourceFile::open(const std::string& path, st
   file->fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file->fd_ < 0) return failed("cannot open {}: {}", path, std::strerror(errno));
   BANTAM_TRY(file->verify_size());
+  struct stat st {};
+  if (::fstat(file->fd_, &st) == 0) {
+    file->modified_ns_ = static_cast<int64_t>(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec;
+  }
   return file;
 }
 

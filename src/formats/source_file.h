@@ -29,6 +29,9 @@ class SourceFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
 
+  // When the file on disk was last written, in ns since 1970, as of open(); 0 for borrowed bytes.
+  int64_t modified_ns() const { return modified_ns_; }
+
   // Copies bytes [offset, offset + out.size()) by pread, so a file that someone cut short is an error here and not a
   // SIGBUS. REQUIRES: the range lies inside bytes().
   Status read(uint64_t offset, std::span<std::byte> out) const;
@@ -42,6 +45,7 @@ class SourceFile {
   std::string name_;
   MappedFile mapped_;
   std::span<const std::byte> bytes_;
+  int64_t modified_ns_ = 0;
   int fd_ = -1;
 };
 

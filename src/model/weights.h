@@ -37,6 +37,7 @@ struct Weights {
   const float* final_norm = nullptr;  // [D]
   ops::Linear lm_head;                // [V, D]; the embedding itself when tied
   int64_t source_bytes = 0;           // what the files hold
+  int64_t packed_bytes = 0;           // what `storage` holds, before it is rounded up to whole pages
   Storage storage;                    // everything above points into it
 
   int64_t bytes() const { return storage.size_bytes(); }
@@ -79,6 +80,18 @@ Result<Weights> load_weights(const formats::Checkpoint& checkpoint, const Bindin
 // bind() and load_weights() in one.
 Result<Weights> load_weights(const formats::Checkpoint& checkpoint, ThreadPool& pool,
                              const LoadProgress& progress = {});
+
+// Weights with every pointer in place and memory that nobody has written yet: what packing fills, or the packed cache
+// with the bytes an earlier packing made. dtypes[i], has_f8_scales[i] belong to tensor_specs(config)[i].
+Result<Weights> lay_out_weights(const Config& config, std::span<const DType> dtypes,
+                                const std::vector<bool>& has_f8_scales);
+Result<Weights> lay_out_weights(const Binding& binding);
+// Changes whenever the bytes that packing makes of the same tensors would: names, types, offsets, and what becomes of
+// a few known blocks of each type.
+uint64_t packed_layout(const Binding& binding);
+// The pieces of the packed bytes in the order in which `threads` threads, each taking an equal run of the list, first
+// touch what they will read in products.
+std::vector<int32_t> first_touch_order(const Weights& weights, int64_t piece_bytes, int threads);
 
 // Bytes of Weights::storage for these specs and their types, for `plan`.
 int64_t packed_weights_bytes(std::span<const TensorSpec> specs, std::span<const DType> dtypes);

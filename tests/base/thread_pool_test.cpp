@@ -92,11 +92,51 @@ TEST(ThreadPool, CallerSleepsUntilASlowChunkEnds) {
   EXPECT_EQ(finished.load(), 2);
 }
 
+// One thread stands still in its first chunk; the chunks behind it must not wait for it.
+TEST(ThreadPool, ChunksOfAStragglerAreTakenOver) {
+  for (int threads : {2, 4}) {
+    ThreadPool pool(threads);
+    constexpr int64_t kChunks = 64;
+    for (int64_t slow : {int64_t{0}, kChunks / 2, kChunks - 1}) {
+      std::atomic<int64_t> others{0};
+      std::atomic<bool> alone{false};
+      pool.parallel(kChunks, [&](int64_t i, int) {
+        if (i != slow) {
+          ++others;
+          return;
+        }
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (others.load() < kChunks - 1 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        alone = others.load() == kChunks - 1;
+      });
+      EXPECT_TRUE(alone.load()) << threads << " threads, chunk " << slow;
+    }
+  }
+}
+
+// What keeps weights beside the thread that uses them: undisturbed, a thread's chunks are its run, in order.
+TEST(ThreadPool, EveryThreadStartsAtItsOwnRun) {
+  ThreadPool pool(2);
+  std::atomic<int> at_start{0};
+  int64_t first[2] = {-1, -1};
+  pool.parallel(10, [&](int64_t i, int worker) {
+    if (first[worker] >= 0) return;
+    first[worker] = i;
+    ++at_start;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (at_start.load() < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  });
+  EXPECT_EQ(first[0], 0);
+  EXPECT_EQ(first[1], 5);
+}
+
 TEST(ThreadPool, ManyMoreThreadsThanCores) {
-  ThreadPool pool(32);
-  std::atomic<int64_t> sum{0};
-  for (int job = 0; job < 200; ++job) pool.parallel(100, [&](int64_t i, int) { sum += i; });
-  EXPECT_EQ(sum.load(), 200 * 4950);
+  for (int threads : {32, 64}) {
+    ThreadPool pool(threads);
+    std::atomic<int64_t> sum{0};
+    for (int job = 0; job < 200; ++job) pool.parallel(100, [&](int64_t i, int) { sum += i; });
+    EXPECT_EQ(sum.load(), 200 * 4950);
+  }
 }
 
 TEST(ThreadPool, BuiltAndDestroyedIdleAndBusy) {

@@ -14,8 +14,8 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def environment(**more):
-    env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "BANTAM_ISA")}
-    env.update({"TERM": "xterm-256color", "LC_ALL": "C"})
+    env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "BANTAM_ISA", "BANTAM_CACHE_DIR")}
+    env.update({"TERM": "xterm-256color", "LC_ALL": "C", "BANTAM_CACHE_SIZE": "0"})
     env.update(more)
     return env
 
