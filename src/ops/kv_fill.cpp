@@ -37,7 +37,7 @@ void kv_fill(Context& ctx, const kernels::KvView& kv, std::span<const int32_t> p
   ctx.pool->parallel(layout.layers * pages, [&](int64_t i, int) {
     for (int64_t head = 0; head < layout.kv_heads; ++head) {
       const int64_t pattern = (i * layout.kv_heads + head) % kPatterns;
-      std::memcpy(head_run(kv, i / pages, page_ids[static_cast<size_t>(i % pages)], head),
+      std::memcpy(kv.run(i / pages, head, page_ids[static_cast<size_t>(i % pages)]),
                   patterns.data() + pattern * layout.head_bytes(), static_cast<size_t>(layout.head_bytes()));
     }
   });
