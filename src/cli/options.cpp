@@ -89,7 +89,8 @@ void add_compute_options(CLI::App& command, ComputeOptions* out) {
       ->capture_default_str()
       ->group(kComputing);
   command
-      .add_option("--kv", out->kv, "type of the stored keys and values; q8_0 takes half the memory of f16, q4_0 a quarter")
+      .add_option("--kv", out->kv,
+                  "type of the stored keys and values; q8_0 takes half the memory of f16, q4_0 a quarter")
       ->check(CLI::IsMember({"f16", "f32", "q8_0", "q4_0"}))
       ->capture_default_str()
       ->group(kComputing);

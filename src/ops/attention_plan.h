@@ -34,7 +34,7 @@ inline AttentionPlan plan_attention(int64_t most_tok, int64_t segments, HeadShap
   // Large blocks read and convert each page less often; below kSplitUnits per thread they would leave threads idle.
   // Never smaller for more tokens, so scratch for the longest call suffices for all.
   p.block_tok = std::max<int64_t>(kernels::kMaxAttentionRows / group, 1);
-  while (p.block_tok * group > kLeastRows &&
+  while (p.block_tok > 1 && p.block_tok * group > kLeastRows &&
          (most_tok + p.block_tok - 1) / p.block_tok * heads.kv_heads < kSplitUnits * threads) {
     p.block_tok /= 2;
   }

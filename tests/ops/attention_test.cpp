@@ -167,10 +167,11 @@ TEST(Attention, QuantisedPagesStayCloseToF32) {
         error += (got[i] - want[i]) * (got[i] - want[i]);
         size += want[i] * want[i];
       }
+      // About a third above what comes out (docs/numerics.md has the figures).
       const double bound = mode.dtype == DType::kF32    ? 1e-5
-                           : mode.dtype == DType::kF16  ? 2e-3
-                           : mode.dtype == DType::kQ8_0 ? 0.03
-                                                        : 0.4;
+                           : mode.dtype == DType::kF16  ? 5e-4
+                           : mode.dtype == DType::kQ8_0 ? 0.015
+                                                        : 0.18;
       EXPECT_LE(std::sqrt(error / size), bound) << describe(mode) << " " << spread;
       RecordProperty(describe(mode) + (spread > 1 ? " peaked" : " flat"), std::to_string(std::sqrt(error / size)));
     }
