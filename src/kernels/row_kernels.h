@@ -65,7 +65,8 @@ struct RowKernels {
   // head's first token, `stride` floats between tokens. f16: rounded to nearest even. Per token and 32 dimensions:
   // q8_0: scale = f16(max |x| / 127), code = x * (1 / scale) rounded to nearest even, within +-127; q4_0: scale =
   // f16(the x of largest magnitude / -8), code likewise within [-8, 7]. A block of keys that holds a NaN or an
-  // infinity has a NaN for its scale; one of values makes the key scale of its place a NaN. REQUIRES: first_slot + n <= kPageTok, Dh % 16 == 0, kv_supports(dtype, Dh).
+  // infinity has a NaN for its scale; one of values makes the key scale of its place a NaN. REQUIRES: first_slot + n <=
+  // kPageTok, Dh % 16 == 0, kv_supports(dtype, Dh).
   void (*kv_store)(const float* k, const float* v, int64_t stride, int64_t n, int64_t first_slot, int64_t head_dim,
                    DType dtype, std::byte* head);
 
@@ -78,7 +79,8 @@ struct RowKernels {
   //   score = (over blocks of 32 in order: fma(dot * key scale, d, sum)) * scale; e = exp(score - M), M the page's max;
   //   per block of 32 dimensions, W the largest |value scale| of the slots seen: code = e * (value scale * (32767 / W))
   //   rounded to nearest even; o = dot of codes and value codes over the 64 slots; m' = max(m, M), a = exp(m - m'),
-  //   g = exp(M - m'); sum' = fma(sum of e: 16 lanes, fixed tree; g, sum * a); out' = fma(o, W * (1 / 32767) * g, out * a).
+  //   g = exp(M - m'); sum' = fma(sum of e: 16 lanes, fixed tree; g, sum * a); out' = fma(o, W * (1 / 32767) * g, out *
+  //   a).
   // REQUIRES: rows <= kMaxAttentionRows, Dh % 16 == 0, Dh <= kMaxHeadDim, kv_supports(dtype, Dh), at most kRunPages
   // pages.
   void (*attention_run)(const AttentionRun& run, const AttentionState& state, float* scratch);
