@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "base/check.h"
 #include "base/checked.h"
 
 namespace bantam::engine {
