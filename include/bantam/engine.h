@@ -19,7 +19,8 @@
 namespace bantam {
 
 enum class NumericsMode : uint8_t { kFast, kExact };  // int8 activations for quantised weights | fp32 everything
-enum class KvType : uint8_t { kF16, kF32 };
+// Of stored keys and values; the last two: blocks of 32 dimensions, for heads of a multiple of 32.
+enum class KvType : uint8_t { kF16, kF32, kQ8_0, kQ4_0 };
 
 // Weights are packed for the kernels when a model is loaded. With a folder to keep the packed form in, the next load of
 // the same model reads it back instead, several times faster. `bantam` uses ~/.cache/bantam/packed.

@@ -143,8 +143,8 @@ Result<std::unique_ptr<EngineImpl>> load(const Options& options, const OutputOpt
   BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint,
                     open_checkpoint(options.compute.model, formats::Weights::kRequired));
   BANTAM_TRY_ASSIGN(const model::Config config, model::read_config(checkpoint));
-  const DType kv = options.compute.kv == "f32" ? DType::kF32 : DType::kF16;
   EngineOptions engine = engine_options(options.compute);
+  const DType kv = engine::kv_dtype(engine.kv);
   const int64_t deepest = *std::max_element(options.context.begin(), options.context.end()) + options.decode_tok + 2;
   const int64_t longest = std::max(deepest, *std::max_element(options.prefill.begin(), options.prefill.end()));
   if (engine.context_tok == 0) engine.context_tok = std::min(longest, model::native_context(config));

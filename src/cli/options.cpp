@@ -90,8 +90,10 @@ void add_compute_options(CLI::App& command, ComputeOptions* out) {
       ->check(CLI::IsMember({"fast", "exact"}))
       ->capture_default_str()
       ->group(kComputing);
-  command.add_option("--kv", out->kv, "type of the stored keys and values")
-      ->check(CLI::IsMember({"f16", "f32"}))
+  command
+      .add_option("--kv", out->kv,
+                  "type of the stored keys and values; q8_0 takes half the memory of f16, q4_0 a quarter")
+      ->check(CLI::IsMember({"f16", "f32", "q8_0", "q4_0"}))
       ->capture_default_str()
       ->group(kComputing);
   command
@@ -143,7 +145,10 @@ EngineOptions engine_options(const ComputeOptions& options) {
   EngineOptions out;
   out.threads = options.threads;
   out.numerics = options.numerics == "exact" ? NumericsMode::kExact : NumericsMode::kFast;
-  out.kv = options.kv == "f32" ? KvType::kF32 : KvType::kF16;
+  out.kv = options.kv == "f32"    ? KvType::kF32
+           : options.kv == "q8_0" ? KvType::kQ8_0
+           : options.kv == "q4_0" ? KvType::kQ4_0
+                                  : KvType::kF16;
   out.context_tok = options.ctx;
   out.isa = options.isa;
   if (!options.no_cache) out.packed_cache = packed_cache_options(options.cache_bytes);

@@ -7,6 +7,7 @@
 #include "cli/model_catalogue.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "engine/kv_pool.h"
 #include "engine/memory_info.h"
 #include "kernels/machine_probe.h"
 #include "model/rope.h"
@@ -51,7 +52,8 @@ Status plan(Options& options) {
   BANTAM_TRY_ASSIGN(const model::Binding binding, model::bind(checkpoint));
   const EngineOptions engine = engine_options(options.compute);
   const int threads = options.compute.threads > 0 ? options.compute.threads : cpu_features().cores;
-  const DType kv = engine.kv == KvType::kF32 ? DType::kF32 : DType::kF16;
+  const DType kv = engine::kv_dtype(engine.kv);
+  BANTAM_TRY(model::check_kv_type(binding.config, kv));
   model::StepLimits limits{.max_tok = engine.chunk_tok, .max_logit_rows = engine.batch_rows};
   const int64_t available = engine::available_memory_bytes();
   const int64_t own = model::native_context(binding.config);

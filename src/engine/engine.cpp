@@ -13,10 +13,6 @@
 namespace bantam {
 namespace {
 
-DType kv_dtype(KvType kv) {
-  return kv == KvType::kF32 ? DType::kF32 : DType::kF16;
-}
-
 Status check_options(const EngineOptions& o) {
   if (o.threads < 0 || o.threads > 1024) return usage_error("threads: expected 1 to 1024, got {}", o.threads);
   if (o.context_tok < 0) return usage_error("context: expected at least 1 token, got {}", o.context_tok);
@@ -45,7 +41,7 @@ Status choose_context(const model::Binding& binding, const EngineOptions& option
   const int64_t own = model::native_context(config);
   info->context_tok = options.context_tok > 0 ? options.context_tok : own;
   if (options.context_tok == 0) {
-    const int64_t fits = model::context_that_fits(binding, kv_dtype(options.kv), limits, threads, available);
+    const int64_t fits = model::context_that_fits(binding, engine::kv_dtype(options.kv), limits, threads, available);
     info->context_tok = std::min(own, fits);
     info->context_was_limited = fits < own;
     if (fits >= std::min<int64_t>(own, 256)) return {};
@@ -56,9 +52,9 @@ Status choose_context(const model::Binding& binding, const EngineOptions& option
                        info->context_tok);
   }
   limits.max_pos = info->context_tok;
-  const model::Plan plan = model::make_plan(binding, kv_dtype(options.kv), limits, threads);
+  const model::Plan plan = model::make_plan(binding, engine::kv_dtype(options.kv), limits, threads);
   const int64_t pool_tok = pool_pages(options, info->context_tok) * kernels::kPageTok;
-  const int64_t pool_bytes = model::kv_bytes(config, kv_dtype(options.kv), pool_tok);
+  const int64_t pool_bytes = model::kv_bytes(config, engine::kv_dtype(options.kv), pool_tok);
   if (plan.weights_bytes + plan.workspace_bytes + pool_bytes > available) {
     return no_space("not enough memory: {} for weights, {} for {} tokens of context, {} for work; {} are free",
                     human_gb(plan.weights_bytes), human_gb(pool_bytes), std::max(options.pool_tok, info->context_tok),
@@ -78,6 +74,7 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
                                                               ? formats::Checkpoint::from_memory(source.files)
                                                               : formats::Checkpoint::open(source.path));
   BANTAM_TRY_ASSIGN(const model::Binding binding, model::bind(checkpoint));
+  BANTAM_TRY(model::check_kv_type(binding.config, engine::kv_dtype(options.kv)));
   BANTAM_TRY_ASSIGN(const engine::GenerationDefaults defaults, engine::generation_defaults(checkpoint));
 
   auto impl = std::make_unique<EngineImpl>();
@@ -99,7 +96,7 @@ Result<std::unique_ptr<EngineImpl>> EngineImpl::load(const ModelSource& source, 
   info.packed_cache_note = std::move(loaded.note);
   const auto numerics = options.numerics == NumericsMode::kExact ? ops::Numerics::kExact : ops::Numerics::kFast;
   BANTAM_TRY_ASSIGN(impl->workspace_, model::Workspace::create(binding.config, limits, *table, *impl->pool_, numerics));
-  const kernels::KvLayout layout = model::kv_layout(binding.config, kv_dtype(options.kv));
+  const kernels::KvLayout layout = model::kv_layout(binding.config, engine::kv_dtype(options.kv));
   BANTAM_TRY_ASSIGN(impl->kv_, engine::KvPool::create(layout, pool_pages(options, info.context_tok)));
 
   info.name = engine::model_name(source.path);

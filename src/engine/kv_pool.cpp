@@ -3,9 +3,24 @@
 
 #include <cstring>
 
+#include "base/check.h"
 #include "base/checked.h"
 
 namespace bantam::engine {
+
+DType kv_dtype(KvType kv) {
+  switch (kv) {
+    case KvType::kF16:
+      return DType::kF16;
+    case KvType::kF32:
+      return DType::kF32;
+    case KvType::kQ8_0:
+      return DType::kQ8_0;
+    case KvType::kQ4_0:
+      return DType::kQ4_0;
+  }
+  BANTAM_CHECK(false);
+}
 
 Result<KvPool> KvPool::create(const kernels::KvLayout& layout, int64_t pages) {
   int64_t bytes = 0;
@@ -23,7 +38,9 @@ Result<KvPool> KvPool::create(const kernels::KvLayout& layout, int64_t pages) {
 void KvPool::copy(int32_t from, int32_t to) {
   const kernels::KvView all = view({});
   for (int64_t layer = 0; layer < layout_.layers; ++layer) {
-    std::memcpy(all.page(layer, to), all.page(layer, from), static_cast<size_t>(layout_.page_bytes()));
+    for (int64_t head = 0; head < layout_.kv_heads; ++head) {
+      std::memcpy(all.run(layer, head, to), all.run(layer, head, from), static_cast<size_t>(layout_.head_bytes()));
+    }
   }
 }
 

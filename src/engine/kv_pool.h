@@ -5,12 +5,15 @@
 #include <cstdint>
 #include <span>
 
+#include "bantam/engine.h"
 #include "base/result.h"
 #include "engine/page_allocator.h"
 #include "ops/ops.h"
 #include "tensor/storage.h"
 
 namespace bantam::engine {
+
+DType kv_dtype(KvType kv);
 
 class KvPool : public PageAllocator {
  public:

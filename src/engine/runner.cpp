@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/result.h"
-#include "tensor/bf16.h"
 
 namespace bantam {
 
@@ -167,23 +166,7 @@ Status EngineImpl::fill_with_noise(SessionImpl& session, int64_t n, uint64_t see
   }
   grow(session, n);
   session.tokens_.assign(static_cast<size_t>(n), 0);
-  const kernels::KvView view = kv_.view({});
-  const bool half = view.layout.dtype == DType::kF16;
-  const int64_t elems = view.layout.page_bytes() / (half ? 2 : 4);
-  const auto pages = static_cast<int64_t>(session.pages_.size());
-  pool_->parallel(info_.layers * pages, [&](int64_t i, int) {
-    std::byte* data = view.page(i / pages, session.pages_[static_cast<size_t>(i % pages)]);
-    uint32_t state = static_cast<uint32_t>(seed * 2654435761u) + static_cast<uint32_t>(i) * 40503u + 1;
-    for (int64_t e = 0; e < elems; ++e) {
-      state = state * 1664525u + 1013904223u;
-      const float value = static_cast<float>(static_cast<int32_t>(state) >> 8) * 0x1.0p-23f;  // [-1, 1)
-      if (half) {
-        reinterpret_cast<uint16_t*>(data)[e] = f32_to_f16(value);
-      } else {
-        reinterpret_cast<float*>(data)[e] = value;
-      }
-    }
-  });
+  ops::kv_fill(workspace_.ctx, kv_.view({}), session.pages_, seed);
   return {};
 }
 

@@ -18,7 +18,7 @@ inline constexpr int64_t kMaxHeadDim = 256;
 inline constexpr int64_t kRunPages = 16;
 inline constexpr int64_t kRunTok = kRunPages * kPageTok;
 // The most query rows (tokens x query heads of one KV head) of one attention block.
-inline constexpr int64_t kMaxAttentionRows = 128;
+inline constexpr int64_t kMaxAttentionRows = 256;
 
 // Unnormalised attention of some rows over some positions: sum of exp(s - max) v and sum of exp(s - max).
 struct AttentionState {
@@ -36,11 +36,11 @@ struct AttentionRun {
   int64_t first_pos;  // position of the first token; token i sees positions <= first_pos + i
   int64_t head_dim;
   float scale;
-  DType dtype;                   // of the pages
-  const std::byte* head;         // this KV head's run within page id 0 (kv_layout.h)
-  int64_t page_bytes;            // from one page id to the next
-  const int32_t* page_ids;       // page_ids[p] holds positions [64 p, 64 p + 64)
-  int64_t page_begin, page_end;  // pages of this run that hold a position seen by the last token
+  DType dtype;                        // of the pages
+  bool integer;                       // q8_0 and q4_0 pages: int8 queries and integer products (`fast`), else fp32
+  int64_t page_begin, page_end;       // pages of this run that hold a position seen by the last token
+  const std::byte* pages[kRunPages];  // this KV head's runs (kv_layout.h); page p, positions [64 p, 64 p + 64), is at
+                                      // pages[p - page_begin]
 };
 
 struct RowKernels {
@@ -62,8 +62,11 @@ struct RowKernels {
   void (*exp_shifted)(const float* x, float shift, int64_t n, float* out);
 
   // Writes tokens [first_slot, first_slot + n) of one KV head's run in one page: head points at it. k and v are the
-  // head's first token, `stride` floats between tokens. Rounded to nearest even for f16.
-  // REQUIRES: first_slot + n <= kPageTok, Dh % 16 == 0, dtype f16 or f32.
+  // head's first token, `stride` floats between tokens. f16: rounded to nearest even. Per token and 32 dimensions:
+  // q8_0: scale = f16(max |x| / 127), code = x * (1 / scale) rounded to nearest even, within +-127; q4_0: scale =
+  // f16(the x of largest magnitude / -8), code likewise within [-8, 7]. A block of keys that holds a NaN or an
+  // infinity has a NaN for its scale; one of values makes the key scale of its place a NaN. REQUIRES: first_slot + n <=
+  // kPageTok, Dh % 16 == 0, kv_supports(dtype, Dh).
   void (*kv_store)(const float* k, const float* v, int64_t stride, int64_t n, int64_t first_slot, int64_t head_dim,
                    DType dtype, std::byte* head);
 
@@ -71,7 +74,15 @@ struct RowKernels {
   // score = (sum over d in order by FMA) * scale; m' = max(m, scores); p = exp(score - m'); sum' = sum * exp(m - m') +
   // (p over 64 slots: 16 lanes, fixed tree); out' = out * exp(m - m'), then FMA over the page's slots in order, one
   // lane per d. Slots a row does not see add nothing. scratch: attention_scratch_floats() floats, 64-byte aligned.
-  // REQUIRES: rows <= kMaxAttentionRows, Dh % 16 == 0, Dh <= kMaxHeadDim, dtype f16 or f32, at most kRunPages pages.
+  // q8_0 and q4_0 pages are decoded to exact fp32 first, unless `integer`: then queries become int8 per 32 dimensions
+  // (d = max |q| / 127), dots are exact in int32, and a page is
+  //   score = (over blocks of 32 in order: fma(dot * key scale, d, sum)) * scale; e = exp(score - M), M the page's max;
+  //   per block of 32 dimensions, W the largest |value scale| of the slots seen: code = e * (value scale * (32767 / W))
+  //   rounded to nearest even; o = dot of codes and value codes over the 64 slots; m' = max(m, M), a = exp(m - m'),
+  //   g = exp(M - m'); sum' = fma(sum of e: 16 lanes, fixed tree; g, sum * a); out' = fma(o, W * (1 / 32767) * g, out *
+  //   a).
+  // REQUIRES: rows <= kMaxAttentionRows, Dh % 16 == 0, Dh <= kMaxHeadDim, kv_supports(dtype, Dh), at most kRunPages
+  // pages.
   void (*attention_run)(const AttentionRun& run, const AttentionState& state, float* scratch);
 
   // total = total merged with run, for rows [row_begin, row_end): M = max(m0, m1), a = exp(m0 - M), b = exp(m1 - M),
@@ -83,9 +94,10 @@ struct RowKernels {
   void (*attention_finish)(const float* state_out, float sum, int64_t head_dim, float* out);
 };
 
-// Floats of scratch that attention_run needs for `rows` rows.
+// Floats of scratch that attention_run needs for `rows` rows: K and V of a page as f32 (as tiles read them, and as
+// decoded), scores [rows, 64]. Integer products need less: scales of a page, queries as int8.
 inline constexpr int64_t attention_scratch_floats(int64_t rows, int64_t head_dim) {
-  return 2 * kPageTok * head_dim + rows * kPageTok;  // K and V of a page as f32, then scores [rows, 64]
+  return 4 * kPageTok * head_dim + rows * kPageTok;
 }
 
 // Each fills every pointer. The AVX2 and AVX-512 ones may be called only where cpu_features() allows.

@@ -33,6 +33,12 @@ kernels::KvLayout kv_layout(const Config& config, DType kv_dtype) {
   return {kv_dtype, config.num_hidden_layers, config.num_key_value_heads, config.head_dim};
 }
 
+Status check_kv_type(const Config& config, DType kv_dtype) {
+  if (kernels::kv_supports(kv_dtype, config.head_dim)) return {};
+  return usage_error("keys and values in {}: expected heads of a multiple of {} dimensions, this model's have {}",
+                     name(kv_dtype), kernels::kKvBlock, config.head_dim);
+}
+
 int64_t kv_bytes(const Config& config, DType kv_dtype, int64_t context) {
   const kernels::KvLayout layout = kv_layout(config, kv_dtype);
   return (context + kernels::kPageTok - 1) / kernels::kPageTok * layout.layers * layout.page_bytes();

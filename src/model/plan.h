@@ -19,6 +19,8 @@ struct Plan {
 
 // Shape of one page of this model's cache.
 kernels::KvLayout kv_layout(const Config& config, DType kv_dtype);
+// Usage error when pages of this type do not exist for this model's heads.
+Status check_kv_type(const Config& config, DType kv_dtype);
 // Bytes of whole pages for `context` positions of one sequence.
 int64_t kv_bytes(const Config& config, DType kv_dtype, int64_t context);
 

@@ -63,7 +63,7 @@ Unit find_unit(const Call& c, int64_t i) {
 // Run `r` of a unit into `state`, whose rows that see nothing in the run stay as they are.
 void compute_run(const Call& c, const Unit& u, int64_t r, const AttentionState& state, float* scratch) {
   const int64_t dh = c.heads.head_dim;
-  const AttentionRun run{
+  AttentionRun run{
       .q = c.qkv.row(u.segment->first_token + u.token) + u.head * c.group() * dh,
       .q_stride = c.qkv.shape[1],
       .group = c.group(),
@@ -72,12 +72,14 @@ void compute_run(const Call& c, const Unit& u, int64_t r, const AttentionState& 
       .head_dim = dh,
       .scale = c.scale,
       .dtype = c.kv.layout.dtype,
-      .head = head_run(c.kv, c.layer, 0, u.head),
-      .page_bytes = c.kv.layout.page_bytes(),
-      .page_ids = c.kv.page_table.data() + u.segment->page_begin,
+      .integer = c.ctx.numerics == Numerics::kFast && kernels::kv_is_quant(c.kv.layout.dtype),
       .page_begin = r * kRunPages,
       .page_end = std::min((r + 1) * kRunPages, (u.end_pos() + kPageTok - 1) / kPageTok),
   };
+  for (int64_t p = run.page_begin; p < run.page_end; ++p) {
+    const int32_t id = c.kv.page_table[static_cast<size_t>(u.segment->page_begin + p)];
+    run.pages[p - run.page_begin] = c.kv.run(c.layer, u.head, id);
+  }
   c.ctx.table->rows.attention_run(run, state, scratch);
 }
 

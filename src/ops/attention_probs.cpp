@@ -1,37 +1,26 @@
-// Attention probabilities for probing, straight from the definition. Scores are the kernels' own (the same FMA order),
-// exponentials too; only the total is summed plainly, in double, because a map is read and not multiplied.
+// Attention probabilities for probing, straight from the definition. Scores are the kernels' own (the same FMA order;
+// over quantised pages those of `exact`, with fp32 queries), exponentials too; only the total is summed plainly, in
+// double, because a map is read and not multiplied.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "kernels/kv_codes.h"
 #include "ops/attention_shapes.h"
-#include "tensor/bf16.h"
 
 namespace bantam::ops {
 namespace {
 
 using kernels::kPageTok;
 
-float element(const std::byte* head, DType dtype, int64_t index) {
-  if (dtype == DType::kF16) {
-    uint16_t h = 0;
-    std::memcpy(&h, head + index * 2, sizeof h);
-    return f16_to_f32(h);
-  }
-  float f = 0;
-  std::memcpy(&f, head + index * 4, sizeof f);
-  return f;
-}
-
 // scores[pos] for positions [0, count) of one query head, then their softmax, in place.
 void probabilities(const Context& ctx, const float* q, HeadShape heads, const kernels::KvView& kv, int64_t layer,
                    int64_t kv_head, const kernels::Segment& s, int64_t count, float scale, float* scores) {
   for (int64_t pos = 0; pos < count; ++pos) {
     const int32_t id = kv.page_table[static_cast<size_t>(s.page_begin + pos / kPageTok)];
-    const std::byte* head = head_run(kv, layer, id, kv_head);
+    const std::byte* head = kv.run(layer, kv_head, id);
     float sum = 0;
     for (int64_t d = 0; d < heads.head_dim; ++d) {
-      sum = std::fma(q[d], element(head, kv.layout.dtype, d * kPageTok + pos % kPageTok), sum);
+      sum = std::fma(q[d], kernels::kv_key(kv.layout.dtype, heads.head_dim, head, pos % kPageTok, d), sum);
     }
     scores[pos] = sum * scale;
   }

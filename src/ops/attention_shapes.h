@@ -19,7 +19,7 @@ inline void check_attention(const TensorView& qkv, HeadShape heads, const kernel
   BANTAM_CHECK(heads.kv_heads > 0 && heads.q_heads % heads.kv_heads == 0);
   BANTAM_CHECK(heads.head_dim > 0 && heads.head_dim % 16 == 0 && heads.head_dim <= kernels::kMaxHeadDim);
   BANTAM_CHECK(layout.kv_heads == heads.kv_heads && layout.head_dim == heads.head_dim);
-  BANTAM_CHECK(layout.dtype == DType::kF16 || layout.dtype == DType::kF32);
+  BANTAM_CHECK(kernels::kv_supports(layout.dtype, layout.head_dim));
   BANTAM_CHECK(kv.base != nullptr && layer >= 0 && layer < layout.layers);
   for (size_t i = 0; i < segments.size(); ++i) {
     const kernels::Segment& s = segments[i];
@@ -32,11 +32,6 @@ inline void check_attention(const TensorView& qkv, HeadShape heads, const kernel
       BANTAM_CHECK(id >= 0 && id < kv.pages);
     }
   }
-}
-
-// One KV head's run in page `id` of a layer.
-inline std::byte* head_run(const kernels::KvView& kv, int64_t layer, int64_t id, int64_t head) {
-  return kv.page(layer, id) + head * kv.layout.head_bytes();
 }
 
 }  // namespace bantam::ops

@@ -17,18 +17,36 @@ int64_t pages_touched(const Segment& s) {
   return (int64_t{s.start_pos} + s.length - 1) / kPageTok - s.start_pos / kPageTok + 1;
 }
 
-// Copies slots [0, slots) of one KV head's run: `slots` columns of every key row, then whole value rows.
-void copy_slots(const std::byte* from, std::byte* to, int64_t slots, int64_t head_dim, int64_t elem_bytes) {
-  for (int64_t d = 0; d < head_dim; ++d) {
-    const int64_t row = d * kPageTok * elem_bytes;
+// Copies `slots` columns of elem_bytes from each of `rows` rows of 64.
+void copy_columns(const std::byte* from, std::byte* to, int64_t rows, int64_t elem_bytes, int64_t slots) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const int64_t row = i * kPageTok * elem_bytes;
     std::memcpy(to + row, from + row, static_cast<size_t>(slots * elem_bytes));
   }
-  const int64_t values = head_dim * kPageTok * elem_bytes;
-  std::memcpy(to + values, from + values, static_cast<size_t>(slots * head_dim * elem_bytes));
+}
+
+// Copies slots [0, slots) of one KV head's run (kv_layout.h).
+void copy_slots(const kernels::KvLayout& layout, const std::byte* from, std::byte* to, int64_t slots) {
+  const int64_t dh = layout.head_dim;
+  const kernels::KvPlanes planes = kernels::kv_planes(layout.dtype, dh);
+  const int64_t value_bytes = (planes.key_scales - planes.values) / kPageTok;  // per token, in every type
+  if (!kernels::kv_is_quant(layout.dtype)) {
+    copy_columns(from, to, dh, row_bytes(layout.dtype, 1), slots);
+    std::memcpy(to + planes.values, from + planes.values, static_cast<size_t>(slots * value_bytes));
+    return;
+  }
+  copy_columns(from, to, dh / (layout.dtype == DType::kQ4_0 ? 8 : 4), 4, slots);
+  for (const int64_t scales : {planes.key_scales, planes.value_scales}) {
+    copy_columns(from + scales, to + scales, dh / kernels::kKvBlock, 2, slots);
+  }
+  // Values are stored two tokens by two: whole pairs, then every other byte of a last half pair.
+  const int64_t whole = slots / 2 * 2 * value_bytes;
+  from += planes.values, to += planes.values;
+  std::memcpy(to, from, static_cast<size_t>(whole));
+  for (int64_t i = 0; slots % 2 != 0 && i < value_bytes; ++i) to[whole + 2 * i] = from[whole + 2 * i];
 }
 
 void copy_from_parents(Context& ctx, const kernels::KvView& kv, int64_t layer, std::span<const Segment> segments) {
-  const int64_t elem_bytes = row_bytes(kv.layout.dtype, 1);
   ctx.pool->parallel(kv.layout.kv_heads, [&](int64_t head, int) {
     for (const Segment& s : segments) {
       const int64_t slots = s.start_pos % kPageTok, page = s.start_pos / kPageTok;
@@ -37,7 +55,7 @@ void copy_from_parents(Context& ctx, const kernels::KvView& kv, int64_t layer, s
       const int32_t from = kv.page_table[static_cast<size_t>(parent.page_begin + page)];
       const int32_t to = kv.page_table[static_cast<size_t>(s.page_begin + page)];
       BANTAM_CHECK(from != to);
-      copy_slots(head_run(kv, layer, from, head), head_run(kv, layer, to, head), slots, kv.layout.head_dim, elem_bytes);
+      copy_slots(kv.layout, kv.run(layer, head, from), kv.run(layer, head, to), slots);
     }
   });
 }
@@ -66,7 +84,7 @@ void kv_store(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvVi
     for (int64_t head = 0; head < heads.kv_heads; ++head) {
       const float* k = token + (heads.q_heads + head) * dh;
       ctx.table->rows.kv_store(k, k + heads.kv_heads * dh, width, end - begin, begin % kPageTok, dh, kv.layout.dtype,
-                               head_run(kv, layer, id, head));
+                               kv.run(layer, head, id));
     }
   };
   const int64_t count = static_cast<int64_t>(segments.size());

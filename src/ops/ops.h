@@ -76,6 +76,10 @@ void qk_norm_rope(Context& ctx, TensorView qkv, const float* q_norm, const float
 void kv_store(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
               std::span<const kernels::Segment> segments);
 
+// Fills whole pages of every layer with generated keys and values, uniform in [-1, 1): for benchmarks that need a depth
+// without computing it. A function of (page ids, seed) alone.
+void kv_fill(Context& ctx, const kernels::KvView& kv, std::span<const int32_t> page_ids, uint64_t seed);
+
 // out[t] = softmax(q k^T * scale) v over the segment's ancestors and itself causally, K and V always read from the
 // pages. qkv [T, (Hq + 2 Hkv) Dh]; out [T, Hq Dh].
 void attention(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,

@@ -154,6 +154,8 @@ class Small(Case):
         longer = self.run_bantam("plan", NANO, "--ctx", "65536", "--kv", "f32", "--json").json()
         self.assertEqual(longer["context"], 65536)
         self.assertEqual(longer["kv_bytes"], 65536 * 2 * plan["kv_bytes_per_token"])
+        small = self.run_bantam("plan", NANO, "--kv", "q8_0", "--json").json()
+        self.assertEqual(small["kv_bytes_per_token"] * 32, plan["kv_bytes_per_token"] * 17)
 
     def test_bench(self):
         csv = self.path("rows.csv")

@@ -51,18 +51,23 @@ TEST(KvPool, CopyTakesEveryLayerAndNothingElse) {
   ASSERT_TRUE(created.ok());
   KvPool pool = std::move(*created);
   const kernels::KvView view = pool.view({});
-  const auto bytes = static_cast<size_t>(pool.layout().page_bytes());
+  const auto bytes = static_cast<size_t>(pool.layout().head_bytes());
   for (int64_t layer = 0; layer < 3; ++layer) {
-    for (int32_t page = 0; page < 4; ++page)
-      std::memset(view.page(layer, page), static_cast<int>(10 * layer + page), bytes);
+    for (int64_t head = 0; head < 2; ++head) {
+      for (int32_t page = 0; page < 4; ++page) {
+        std::memset(view.run(layer, head, page), static_cast<int>(20 * layer + 10 * head + page), bytes);
+      }
+    }
   }
   pool.copy(1, 3);
   for (int64_t layer = 0; layer < 3; ++layer) {
     const int want[] = {0, 1, 2, 1};
-    for (int32_t page = 0; page < 4; ++page) {
-      const auto* data = reinterpret_cast<const unsigned char*>(view.page(layer, page));
-      EXPECT_EQ(data[0], 10 * layer + want[page]);
-      EXPECT_EQ(data[bytes - 1], 10 * layer + want[page]);
+    for (int64_t head = 0; head < 2; ++head) {
+      for (int32_t page = 0; page < 4; ++page) {
+        const auto* data = reinterpret_cast<const unsigned char*>(view.run(layer, head, page));
+        EXPECT_EQ(data[0], 20 * layer + 10 * head + want[page]);
+        EXPECT_EQ(data[bytes - 1], 20 * layer + 10 * head + want[page]);
+      }
     }
   }
 }

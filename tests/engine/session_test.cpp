@@ -93,12 +93,12 @@ void check_invariance(const EngineOptions& options) {
 
 TEST(Session, InvariantInEveryMode) {
   for (const NumericsMode numerics : {NumericsMode::kFast, NumericsMode::kExact}) {
-    for (const KvType kv : {KvType::kF16, KvType::kF32}) {
+    for (const KvType kv : {KvType::kF16, KvType::kF32, KvType::kQ8_0, KvType::kQ4_0}) {
       EngineOptions options = base_options();
       options.numerics = numerics;
       options.kv = kv;
-      SCOPED_TRACE(testing::Message() << "exact " << (numerics == NumericsMode::kExact) << " f32 "
-                                      << (kv == KvType::kF32));
+      SCOPED_TRACE(testing::Message() << "exact " << (numerics == NumericsMode::kExact) << " kv "
+                                      << static_cast<int>(kv));
       check_invariance(options);
     }
   }

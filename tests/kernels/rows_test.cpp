@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "kernels/kv_codes.h"
 #include "kernels/row_kernels.h"
 #include "kernels/table.h"
 #include "tensor/bf16.h"
@@ -269,6 +270,51 @@ TEST(KvStore, LayoutRoundingAndUntouchedSlots) {
             const float source = written ? kv[static_cast<size_t>((slot - first) * stride + i)] : untouched;
             const float want = !written || dtype == DType::kF32 ? source : f16_to_f32(f32_to_f16(source));
             ASSERT_EQ(stored(pages[0], dtype, dh, i >= dh, slot, i % dh), want) << slot << " " << i;
+          }
+        }
+      }
+    }
+  }
+}
+
+// Quantised pages: equal bytes from every table, each value within its step, and no bit of another token touched.
+TEST(KvStore, CodesStayWithinTheirStepAndTouchOnlyTheirToken) {
+  for (const DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
+    for (const int64_t dh : {32, 160}) {
+      for (const auto& [first, n] : {std::pair<int64_t, int64_t>{0, 64}, {63, 1}, {5, 38}}) {
+        const int64_t stride = 2 * dh + 3;
+        auto kv = random_floats(n * stride + 2 * dh, 61, 100.0f);
+        std::fill(kv.begin(), kv.begin() + 32, 0.0f);  // an empty block
+        kv[static_cast<size_t>(dh)] = -3e4f;           // one value beside which its block vanishes
+        const std::vector<std::byte> before(static_cast<size_t>(row_bytes(dtype, 2 * kPageTok * dh)), std::byte{0x2A});
+        std::vector<std::byte> page;
+        for (const Table* table : available_tables()) {
+          std::vector<std::byte> head = before;
+          table->rows.kv_store(kv.data(), kv.data() + dh, stride, n, first, dh, dtype, head.data());
+          if (page.empty()) page = head;
+          EXPECT_EQ(page, head) << table->name;
+        }
+        std::vector<float> keys(static_cast<size_t>(kPageTok * dh)), values(keys.size());
+        kv_decode(dtype, dh, page.data(), keys.data(), values.data());
+        for (int64_t slot = 0; slot < kPageTok; ++slot) {
+          for (int64_t i = 0; i < 2 * dh; ++i) {
+            const int64_t d = i % dh;
+            const auto read = [&](const std::vector<std::byte>& head) {
+              return i < dh ? kv_key(dtype, dh, head.data(), slot, d) : kv_value(dtype, dh, head.data(), slot, d);
+            };
+            const float got = read(page);
+            ASSERT_EQ(got, i < dh ? keys[static_cast<size_t>(d * kPageTok + slot)]
+                                  : values[static_cast<size_t>(slot * dh + d)]);
+            if (slot < first || slot >= first + n) {
+              ASSERT_EQ(got, read(before)) << slot << " " << i;
+              continue;
+            }
+            const float* block = &kv[static_cast<size_t>((slot - first) * stride + i / 32 * 32)];
+            float peak = 0;
+            for (int j = 0; j < 32; ++j) peak = std::max(peak, std::abs(block[j]));
+            // Half a step; q4_0 has no code for the opposite of its largest value: a whole step there.
+            const float step = dtype == DType::kQ8_0 ? 0.505f * peak / 127 : 1.01f * peak / 8;
+            ASSERT_LE(std::abs(got - block[i % 32]), step) << slot << " " << i;
           }
         }
       }

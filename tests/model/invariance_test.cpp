@@ -69,7 +69,7 @@ TEST_P(InvarianceTest, KernelTables) {
   const std::vector<Ids> sequences = {random_ids(1, 65, weights_.config.vocab_size),
                                       random_ids(2, 3, weights_.config.vocab_size)};
   for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
-    for (const DType kv : {DType::kF16, DType::kF32}) {
+    for (const DType kv : {DType::kF16, DType::kF32, DType::kQ8_0, DType::kQ4_0}) {
       RunSpec spec;
       spec.numerics = numerics;
       spec.kv = kv;
@@ -159,6 +159,9 @@ TEST(HashTest, LogitBitsAreTheCommittedOnes) {
     for (const char* type : {"q8_0", "q4_0", "q4_k", "q6_k"}) {
       runs.push_back({std::string("random-") + type, numerics, DType::kF16});
     }
+  }
+  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+    for (const DType kv : {DType::kQ8_0, DType::kQ4_0}) runs.push_back({"random-q8_0", numerics, kv});
   }
   for (const char* folder : {"q3-base", "q3-yarn", "q2-untied"}) {
     runs.push_back({folder, Numerics::kExact, DType::kF32});

@@ -263,6 +263,12 @@ TEST(WeightsTest, PlanIsWhatGetsAllocated) {
   const Plan q4 = make_plan(big, DType::kQ4_0, DType::kF16, {512, 8, 40960}, 2);
   EXPECT_EQ(q4.kv_token_bytes, 147456);
   EXPECT_EQ(q4.kv_bytes, 147456 * int64_t{40960});
+  EXPECT_EQ(make_plan(big, DType::kQ4_0, DType::kQ8_0, {512, 8, 40960}, 2).kv_token_bytes, 78336);
+  EXPECT_EQ(make_plan(big, DType::kQ4_0, DType::kQ4_0, {512, 8, 40960}, 2).kv_token_bytes, 41472);
+  EXPECT_TRUE(check_kv_type(big, DType::kQ4_0).ok());
+  const Status refused = check_kv_type(c, DType::kQ8_0);  // heads of 16 dimensions have no block of 32
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.message().find("multiple of 32"), std::string_view::npos);
   EXPECT_NEAR(static_cast<double>(q4.weights_bytes), 4.022e9 * 18 / 32, 3e7);
   EXPECT_LT(q4.workspace_bytes, 400'000'000);
 

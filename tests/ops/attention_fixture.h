@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/rng.h"
@@ -22,6 +23,18 @@ inline std::vector<float> random_floats(int64_t n, uint64_t seed, float scale = 
 
 inline TensorView matrix(std::vector<float>& v, int64_t rows) {
   return {v.data(), DType::kF32, Shape{rows, rows == 0 ? 0 : static_cast<int64_t>(v.size()) / rows}};
+}
+
+// Page types and modes that attention treats differently: `fast` is `exact` but for quantised pages.
+struct KvMode {
+  DType dtype;
+  Numerics numerics;
+};
+inline constexpr KvMode kKvModes[] = {{DType::kF16, Numerics::kFast},   {DType::kF32, Numerics::kFast},
+                                      {DType::kQ8_0, Numerics::kFast},  {DType::kQ4_0, Numerics::kFast},
+                                      {DType::kQ8_0, Numerics::kExact}, {DType::kQ4_0, Numerics::kExact}};
+inline std::string describe(const KvMode& m) {
+  return std::string(name(m.dtype)) + (m.numerics == Numerics::kFast ? " fast" : " exact");
 }
 
 // One layer of pages, all holding finite rubbish of the given seed, and a table that hands them out shuffled.
@@ -54,8 +67,10 @@ class Cache {
 // A Context with its own pool and scratch.
 class Machine {
  public:
-  Machine(const kernels::Table* table, int threads, int64_t max_tok, HeadShape heads, int64_t max_pos)
+  Machine(const kernels::Table* table, int threads, int64_t max_tok, HeadShape heads, int64_t max_pos,
+          Numerics numerics = Numerics::kFast)
       : pool_(threads), heads_(heads) {
+    context_.numerics = numerics;
     const int64_t bytes = scratch_bytes(max_tok, 64, 64, heads, max_pos, threads);
     memory_.resize(static_cast<size_t>(bytes) + 64);
     const auto address = reinterpret_cast<uintptr_t>(memory_.data());

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/kv_codes.h"
 #include "kernels/row_kernels.h"
 #include "tensor/bf16.h"
 
@@ -21,6 +22,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/generic/vec_avx2.inl.h"
 #include "kernels/cpu/generic/exp.inl.h"
+#include "kernels/cpu/generic/codes_avx2.inl.h"
 // clang-format on
 
 // Vecs per tile row, so that enough sums are in flight to hide the latency of an FMA.
@@ -28,7 +30,15 @@ constexpr int tile_vecs(int rows) {
   return rows == 1 ? 4 : rows <= 3 ? 2 : 1;
 }
 
+// The same for int8 scores, whose tiles hold an int32 and a float sum.
+constexpr int coded_score_vecs(int /*rows*/) {
+  return 1;
+}
+
+// clang-format off
 #include "kernels/cpu/generic/attention.inl.h"
+#include "kernels/cpu/generic/attention_codes.inl.h"
+// clang-format on
 
 }  // namespace
 

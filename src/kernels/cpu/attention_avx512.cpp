@@ -8,13 +8,14 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/kv_codes.h"
 #include "kernels/row_kernels.h"
 #include "tensor/bf16.h"
 
 // GCC 12 takes the deliberately undefined sources of its own AVX-512 intrinsics for mistakes (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 
 namespace bantam::kernels {
 namespace {
@@ -23,6 +24,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/generic/vec_avx512.inl.h"
 #include "kernels/cpu/generic/exp.inl.h"
+#include "kernels/cpu/generic/codes_avx512.inl.h"
 // clang-format on
 
 // Vecs per tile row, so that enough sums are in flight to hide the latency of an FMA.
@@ -30,7 +32,15 @@ constexpr int tile_vecs(int /*rows*/) {
   return 4;
 }
 
+// The same for int8 scores, whose tiles hold an int32 and a float sum.
+constexpr int coded_score_vecs(int rows) {
+  return rows <= 3 ? 4 : 2;
+}
+
+// clang-format off
 #include "kernels/cpu/generic/attention.inl.h"
+#include "kernels/cpu/generic/attention_codes.inl.h"
+// clang-format on
 
 }  // namespace
 

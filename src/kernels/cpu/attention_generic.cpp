@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/kv_codes.h"
 #include "kernels/row_kernels.h"
 #include "tensor/bf16.h"
 
@@ -16,6 +17,7 @@ namespace {
 // clang-format off
 #include "kernels/cpu/generic/vec_generic.inl.h"
 #include "kernels/cpu/generic/exp.inl.h"
+#include "kernels/cpu/generic/codes_generic.inl.h"
 // clang-format on
 
 // Vecs per tile row, so that enough sums are in flight to hide the latency of an FMA.
@@ -23,7 +25,15 @@ constexpr int tile_vecs(int /*rows*/) {
   return 1;
 }
 
+// The same for int8 scores, whose tiles hold an int32 and a float sum.
+constexpr int coded_score_vecs(int /*rows*/) {
+  return 1;
+}
+
+// clang-format off
 #include "kernels/cpu/generic/attention.inl.h"
+#include "kernels/cpu/generic/attention_codes.inl.h"
+// clang-format on
 
 }  // namespace
 

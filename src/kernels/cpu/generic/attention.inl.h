@@ -64,16 +64,16 @@ inline void score_tile(const float* const* q, const T* keys, int64_t stride, con
   }
 }
 
-// out[r][c] += sum over slots [begin, end) in order of p[r][t] * values[t][c] for R rows and 16 N dimensions; p 64
-// apart, out Dh apart.
+// out[r][c] = out[r][c] * shrink[r] + sum over slots [begin, end) in order of p[r][t] * values[t][c] for R rows and 16
+// N dimensions; p 64 apart, out Dh apart.
 template <int R, int N, bool kBlocked, class T>
-inline void value_tile(const float* p, const T* values, int64_t stride, const T* ahead, int64_t begin, int64_t end,
-                       int64_t head_dim, float* out) {
+inline void value_tile(const float* p, const float* shrink, const T* values, int64_t stride, const T* ahead,
+                       int64_t begin, int64_t end, int64_t head_dim, float* out) {
   Vec sum[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) sum[r][n] = Vec::load(out + r * head_dim + 16 * n);
+    for (int n = 0; n < N; ++n) sum[r][n] = Vec::load(out + r * head_dim + 16 * n) * Vec::all(shrink[r]);
   }
   values += begin * stride;
   for (int64_t t = begin; t < end; ++t, values += stride) {
@@ -102,7 +102,8 @@ struct Walk {
   float* scores;  // [rows, 64]
   int64_t rows;
   const float* query[kMaxAttentionRows];
-  int64_t position[kMaxAttentionRows];  // of the row's token
+  int64_t position[kMaxAttentionRows];        // of the row's token
+  float shrink[kMaxAttentionRows + 16] = {};  // what the page does to the row's earlier sum and output
 
   Walk(const AttentionRun& r, const AttentionState& s, float* memory)
       : run(r), state(s), scores(memory), rows(r.queries * r.group) {
@@ -143,18 +144,19 @@ void score_rows(const Walk& w, const Page<T>& page, int64_t page_index, int64_t 
 
 // The last block holds the Dh % (16 N) dimensions left over, 16 at a time.
 template <int R, int N, bool kBlocked, class T>
-void value_span(const Walk& w, const Page<T>& page, int64_t row, int64_t begin, int64_t end, BlockRange blocks) {
+void value_span(const Walk& w, const Page<T>& page, const float* shrink, int64_t row, int64_t begin, int64_t end,
+                BlockRange blocks) {
   constexpr int64_t kCols = 16 * N;
   const int64_t dh = w.run.head_dim, whole = dh / kCols * kCols;
   const float* p = w.scores + row * kPageTok;
   float* out = w.state.out + row * dh;
   for (int64_t d = blocks.begin * kCols; d < blocks.end * kCols && d < whole; d += kCols) {
-    value_tile<R, N, kBlocked>(p, page.values + (kBlocked ? d * kPageTok : d), kBlocked ? kCols : dh,
+    value_tile<R, N, kBlocked>(p, shrink, page.values + (kBlocked ? d * kPageTok : d), kBlocked ? kCols : dh,
                                page.next_keys + d * kPageTok, begin, end, dh, out + d);
   }
   if (blocks.end * kCols <= whole) return;
   for (int64_t d = whole; d < dh; d += 16) {
-    value_tile<R, 1, kBlocked>(p, page.values + (kBlocked ? d * kPageTok : d), kBlocked ? 16 : dh,
+    value_tile<R, 1, kBlocked>(p, shrink, page.values + (kBlocked ? d * kPageTok : d), kBlocked ? 16 : dh,
                                page.next_keys + d * kPageTok, begin, end, dh, out + d);
   }
 }
@@ -163,48 +165,81 @@ void value_span(const Walk& w, const Page<T>& page, int64_t row, int64_t begin, 
 // because a stale slot times zero could still flip the sign of a zero.
 template <int R, int N, bool kBlocked, class T>
 void value_rows(const Walk& w, const Page<T>& page, int64_t page_index, int64_t row, BlockRange blocks) {
+  const float kKeep = 1.0f;
   const int64_t common = w.seen(row, page_index);
-  value_span<R, N, kBlocked>(w, page, row, 0, common, blocks);
+  value_span<R, N, kBlocked>(w, page, w.shrink + row, row, 0, common, blocks);
   for (int64_t r = 1; r < R; ++r) {
     if (const int64_t end = w.seen(row + r, page_index); end > common) {
-      value_span<1, N, kBlocked>(w, page, row + r, common, end, blocks);
+      value_span<1, N, kBlocked>(w, page, &kKeep, row + r, common, end, blocks);
     }
   }
 }
 
-// Scores of one row to probabilities; updates its max and sum and rescales its output.
-inline void softmax_row(const Walk& w, int64_t page_index, int64_t row, bool first_page) {
-  const int64_t seen = w.seen(row, page_index), dh = w.run.head_dim;
-  float* s = w.scores + row * kPageTok;
-  float* out = w.state.out + row * dh;
-  Vec v[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) v[i] = Vec::load(s + 16 * i);
+// A page's scores of one row: hides the slots it does not see and returns the largest of the others.
+BANTAM_INLINE float hide_unseen(int64_t seen, Vec* v) {
   if (seen < kPageTok) {
     const Vec hidden = Vec::all(-__builtin_inff());
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) v[i] = select_first(seen - 16 * i, v[i], hidden);
   }
-  const float page_max = max_tree(max(max(v[0], v[1]), max(v[2], v[3])));
-  const float old_max = first_page ? page_max : w.state.max[row];
-  const float new_max = old_max > page_max ? old_max : page_max;
-  const Vec shift = Vec::all(new_max);
+  return max_tree(max(max(v[0], v[1]), max(v[2], v[3])));
+}
+
+// v = exp(v - shift), zero where the row does not see. Hidden slots take part as exp(0): the exponential of -infinity
+// passes through denormals, which cost an Intel core 450 ns a register.
+BANTAM_INLINE void exp_page(int64_t seen, float shift, Vec* v) {
+  const Vec all = Vec::all(shift);
+  if (seen == kPageTok) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) v[i] = exp(v[i] - all);
+    return;
+  }
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    v[i] = exp(v[i] - shift);
-    v[i].store(s + 16 * i);
+    const int64_t n = seen - 16 * i;
+    v[i] = select_first(n, exp(select_first(n, v[i], all) - all), Vec::zero());
   }
-  const float page_sum = sum_tree(((v[0] + v[1]) + v[2]) + v[3]);
+}
+
+// Scores of one row to probabilities; returns their sum. Updates the row's max and says how far it rose (as a number
+// <= 0, in shrink). No branch on the data: rows overlap in the processor, and a wrong guess would empty it.
+inline float softmax_row(Walk& w, int64_t page_index, int64_t row, bool first_page) {
+  const int64_t seen = w.seen(row, page_index);
+  float* s = w.scores + row * kPageTok;
+  Vec v[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) v[i] = Vec::load(s + 16 * i);
+  const float page_max = hide_unseen(seen, v);
+  const float old_max = first_page ? page_max : w.state.max[row];
+  const float new_max = old_max > page_max ? old_max : page_max;
   w.state.max[row] = new_max;
-  if (first_page) {
-    w.state.sum[row] = page_sum;
-    for (int64_t d = 0; d < dh; d += 16) Vec::zero().store(out + d);
-  } else if (old_max == new_max) {  // exp(0) is exactly 1: nothing to rescale
-    w.state.sum[row] = w.state.sum[row] + page_sum;
-  } else {
-    const Vec shrink = exp(Vec::all(old_max) - shift);
-    w.state.sum[row] = __builtin_fmaf(w.state.sum[row], first_lane(shrink), page_sum);
-    for (int64_t d = 0; d < dh; d += 16) (Vec::load(out + d) * shrink).store(out + d);
+  w.shrink[row] = old_max - new_max;
+  exp_page(seen, new_max, v);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) v[i].store(s + 16 * i);
+  return sum_tree(((v[0] + v[1]) + v[2]) + v[3]);
+}
+
+// Rows [begin, end). Fetches [ahead, ahead + ahead_bytes) in even pieces.
+inline void softmax_rows(Walk& w, int64_t page_index, int64_t begin, int64_t end, const std::byte* ahead,
+                         int64_t ahead_bytes) {
+  const bool first_page = page_index == w.run.page_begin;
+  const int64_t dh = w.run.head_dim, piece = (ahead_bytes / (end - begin) + 63) / 64 * 64;
+  const std::byte* const ahead_end = ahead + ahead_bytes;
+  float sums[kMaxAttentionRows];
+  for (int64_t row = begin; row < end; ++row) {
+    sums[row] = softmax_row(w, page_index, row, first_page);
+    for (const std::byte* stop = ahead + piece; ahead < stop && ahead < ahead_end; ahead += 64) {
+      __builtin_prefetch(ahead, 0, 2);
+    }
+  }
+  for (int64_t row = begin; row < end; row += 16) exp(Vec::load(w.shrink + row)).store(w.shrink + row);
+  for (int64_t row = begin; row < end; ++row) {
+    if (first_page) {
+      w.state.sum[row] = 0;
+      for (int64_t d = 0; d < dh; d += 16) Vec::zero().store(w.state.out + row * dh + d);
+    }
+    w.state.sum[row] = __builtin_fmaf(w.state.sum[row], w.shrink[row], sums[row]);  // times 1 is exact
   }
 }
 
@@ -256,18 +291,10 @@ void run_stage(const Walk& w, const Page<T>& page, int64_t page_index, int64_t b
 
 // `ahead` is what to fetch during the softmax, in even pieces: the next page, when tiles read copies.
 template <bool kBlocked, class T>
-void attend_page(const Walk& w, const Page<T>& page, int64_t page_index, const std::byte* ahead, int64_t ahead_bytes) {
+void attend_page(Walk& w, const Page<T>& page, int64_t page_index, const std::byte* ahead, int64_t ahead_bytes) {
   const int64_t begin = w.first_row(page_index * kPageTok), end = w.rows;
   run_stage<Stage::kScores, kBlocked>(w, page, page_index, begin, end);
-  const bool first_page = page_index == w.run.page_begin;
-  const std::byte* const ahead_end = ahead + ahead_bytes;
-  const int64_t piece = (ahead_bytes / (end - begin) + 63) / 64 * 64;
-  for (int64_t row = begin; row < end; ++row) {
-    softmax_row(w, page_index, row, first_page);
-    for (const std::byte* stop = ahead + piece; ahead < stop && ahead < ahead_end; ahead += 64) {
-      __builtin_prefetch(ahead, 0, 2);
-    }
-  }
+  softmax_rows(w, page_index, begin, end, ahead, ahead_bytes);
   run_stage<Stage::kValues, kBlocked>(w, page, page_index, begin, end);
 }
 
@@ -298,8 +325,8 @@ constexpr int64_t kMaxRowsInPlace = 2 * kMaxTileRows;
 
 template <class T>
 void attend_pages(const AttentionRun& run, const AttentionState& state, float* scratch) {
-  const Walk w(run, state, scratch + 2 * kPageTok * run.head_dim);
-  const auto head_of = [&run](int64_t page) { return run.head + run.page_ids[page] * run.page_bytes; };
+  Walk w(run, state, scratch + 2 * kPageTok * run.head_dim);
+  const auto head_of = [&run](int64_t page) { return run.pages[page - run.page_begin]; };
   for (int64_t p = run.page_begin; p < run.page_end; ++p) {
     const std::byte* next = head_of(p + 1 < run.page_end ? p + 1 : p);
     const T* head = reinterpret_cast<const T*>(head_of(p));
@@ -313,11 +340,15 @@ void attend_pages(const AttentionRun& run, const AttentionState& state, float* s
   }
 }
 
-void attention_run(const AttentionRun& run, const AttentionState& state, float* scratch) {
-  if (run.dtype == DType::kF16) {
-    attend_pages<uint16_t>(run, state, scratch);
-  } else {
-    attend_pages<float>(run, state, scratch);
+// Quantised pages with fp32 products: each page decoded, then as any f32 page of many rows.
+inline void attend_decoded(const AttentionRun& run, const AttentionState& state, float* scratch) {
+  const int64_t size = kPageTok * run.head_dim;
+  float* const decoded = scratch + 2 * size + run.queries * run.group * kPageTok;
+  Walk w(run, state, scratch + 2 * size);
+  for (int64_t p = run.page_begin; p < run.page_end; ++p) {
+    kv_decode(run.dtype, run.head_dim, run.pages[p - run.page_begin], decoded, decoded + size);
+    const Page<float> page{decoded, decoded + size, decoded};
+    attend_page<true>(w, block_page(page, run.head_dim, scratch), p, nullptr, 0);
   }
 }
 
@@ -340,10 +371,4 @@ void attention_merge(const AttentionState& total, const AttentionState& run, int
 void attention_finish(const float* state_out, float sum, int64_t head_dim, float* out) {
   const Vec divisor = Vec::all(sum);
   for (int64_t d = 0; d < head_dim; d += 16) (Vec::load(state_out + d) / divisor).store(out + d);
-}
-
-void fill_attention(RowKernels& rows) {
-  rows.attention_run = attention_run;
-  rows.attention_merge = attention_merge;
-  rows.attention_finish = attention_finish;
 }

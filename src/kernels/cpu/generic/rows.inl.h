@@ -112,12 +112,69 @@ void kv_store_as(const float* k, const float* v, int64_t stride, int64_t n, int6
   }
 }
 
+// 32 values as codes of a quantised page; returns the scale's f16 bits.
+template <bool kNibbles>
+inline uint16_t code_block(const float* x, int16_t* codes) {
+  const Vec low = Vec::load(x), high = Vec::load(x + 16), zero = Vec::zero();
+  const float most = max_tree(max(low, high)), least = max_tree(max(negate(low), negate(high)));
+  const float peak = most > least ? most : -least;  // the value of largest magnitude
+  const uint16_t scale = f32_to_f16(kNibbles ? peak / -8.0f : (peak < 0 ? -peak : peak) / 127.0f);
+  const float step = f16_to_f32(scale);
+  const Vec inverse = Vec::all(step != 0 ? 1.0f / step : 0.0f);
+  const Vec top = Vec::all(kNibbles ? 7.0f : 127.0f), bottom = Vec::all(kNibbles ? -8.0f : -127.0f);
+  max(min(low * inverse, top), bottom).store_rounded(codes);
+  max(min(high * inverse, top), bottom).store_rounded(codes + 16);
+  constexpr uint16_t kNaN = 0x7E00;
+  const float invalid = sum_tree(low * zero + high * zero);  // NaN where anything is not finite
+  return invalid == 0 ? scale : kNaN;
+}
+
+// Bytes of a token that other tokens share do not exist (kv_layout.h), so only its own are written. A block of values
+// that is not finite leaves its mark on the keys' scale: integers could not carry it into the output.
+template <bool kNibbles>
+void kv_store_codes(const float* k, const float* v, int64_t stride, int64_t n, int64_t first_slot, int64_t head_dim,
+                    std::byte* head) {
+  const KvPlanes planes = kv_planes(kNibbles ? DType::kQ4_0 : DType::kQ8_0, head_dim);
+  auto* const bytes = reinterpret_cast<uint8_t*>(head);
+  auto* const key_scales = reinterpret_cast<uint16_t*>(head + planes.key_scales);
+  auto* const value_scales = reinterpret_cast<uint16_t*>(head + planes.value_scales);
+  for (int64_t t = 0; t < n; ++t, k += stride, v += stride) {
+    const int64_t slot = first_slot + t;
+    for (int64_t d = 0; d < head_dim; d += kKvBlock) {
+      int16_t key[kKvBlock], value[kKvBlock];
+      uint16_t key_scale = code_block<kNibbles>(k + d, key);
+      uint16_t value_scale = code_block<kNibbles>(v + d, value);
+      if ((value_scale & 0x7C00) == 0x7C00) key_scale = 0x7E00, value_scale = 0;
+      key_scales[d / kKvBlock * kPageTok + slot] = key_scale;
+      value_scales[d / kKvBlock * kPageTok + slot] = value_scale;
+      if constexpr (kNibbles) {
+        uint8_t* to = bytes + (d / 8 * kPageTok + slot) * 4;
+        for (int64_t i = 0; i < 16; ++i) {
+          to[i / 4 * 4 * kPageTok + i % 4] =
+              static_cast<uint8_t>((key[i / 4 * 8 + i % 4] + 8) | (key[i / 4 * 8 + 4 + i % 4] + 8) << 4);
+        }
+        to = bytes + planes.values + slot / 2 * head_dim + d + slot % 2;
+        for (int64_t i = 0; i < 16; ++i) to[2 * i] = static_cast<uint8_t>((value[i] + 8) | (value[16 + i] + 8) << 4);
+      } else {
+        uint8_t* to = bytes + (d / 4 * kPageTok + slot) * 4;
+        for (int64_t i = 0; i < kKvBlock; ++i) to[i / 4 * 4 * kPageTok + i % 4] = static_cast<uint8_t>(key[i] + 128);
+        to = bytes + planes.values + (slot / 2 * head_dim + d) * 2 + slot % 2;
+        for (int64_t i = 0; i < kKvBlock; ++i) to[2 * i] = static_cast<uint8_t>(value[i]);
+      }
+    }
+  }
+}
+
 void kv_store(const float* k, const float* v, int64_t stride, int64_t n, int64_t first_slot, int64_t head_dim,
               DType dtype, std::byte* head) {
   if (dtype == DType::kF16) {
     kv_store_as(k, v, stride, n, first_slot, head_dim, reinterpret_cast<uint16_t*>(head));
-  } else {
+  } else if (dtype == DType::kF32) {
     kv_store_as(k, v, stride, n, first_slot, head_dim, reinterpret_cast<float*>(head));
+  } else if (dtype == DType::kQ8_0) {
+    kv_store_codes<false>(k, v, stride, n, first_slot, head_dim, head);
+  } else {
+    kv_store_codes<true>(k, v, stride, n, first_slot, head_dim, head);
   }
 }
 

@@ -34,6 +34,10 @@ struct Vec {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(f16), _mm256_cvtps_ph(low, kNearestEven));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(f16 + 8), _mm256_cvtps_ph(high, kNearestEven));
   }
+  BANTAM_INLINE void store_rounded(int16_t* p) const {
+    const __m256i halves = _mm256_packs_epi32(_mm256_cvtps_epi32(low), _mm256_cvtps_epi32(high));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(halves, 0xD8));
+  }
 };
 
 BANTAM_INLINE Vec operator+(Vec a, Vec b) {

@@ -22,6 +22,9 @@ struct Vec {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(f16),
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
+  BANTAM_INLINE void store_rounded(int16_t* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v)));
+  }
 };
 
 BANTAM_INLINE Vec operator+(Vec a, Vec b) {

@@ -1,5 +1,7 @@
 // Vec, generic: 16 virtual fp32 lanes in an array, the mirror of vec_avx2.inl.h and vec_avx512.inl.h operation by
 // operation. Included once per compile unit, inside an unnamed namespace, after every standard header.
+#define BANTAM_INLINE inline
+
 struct Vec {
   float lane[16];
 
@@ -29,6 +31,10 @@ struct Vec {
   void store_first(float* p, int64_t n) const { std::memcpy(p, lane, static_cast<size_t>(n) * sizeof(float)); }
   void store(uint16_t* f16) const {
     for (int i = 0; i < 16; ++i) f16[i] = f32_to_f16(lane[i]);
+  }
+  // Rounded to nearest even. REQUIRES: |lane| < 32768; what a NaN becomes is not defined.
+  void store_rounded(int16_t* p) const {
+    for (int i = 0; i < 16; ++i) p[i] = static_cast<int16_t>(std::bit_cast<uint32_t>(lane[i] + 0x1.8p23f) & 0xFFFF);
   }
 };
 
