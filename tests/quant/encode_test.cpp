@@ -195,19 +195,13 @@ TEST(Encode, F8RoundsToNearestEvenAndSaturates) {
 // numbers only with a reason.
 TEST(Encode, BytesAreFixed) {
   const std::map<DType, uint64_t> want = {
-      {DType::kQ8_0, 4427903089638430029u},
-      {DType::kQ4_0, 17900664768439579607u},
-      {DType::kQ4_1, 5147600289765288096u},
-      {DType::kQ5_0, 446610560452008436u},
-      {DType::kQ5_1, 9695541238272427835u},
-      {DType::kQ2_K, 17052719971479745928u},
-      {DType::kQ3_K, 6402564727148068052u},
-      {DType::kQ4_K, 6792959351806036237u},
-      {DType::kQ5_K, 4749827503294268528u},
-      {DType::kQ6_K, 7019133998068044438u},
-      {DType::kIQ4_NL, 13138687971417744943u},
-      {DType::kIQ4_XS, 6895089908069336762u},
-      {DType::kBQ4, 0u},
+      {DType::kQ8_0, 4427903089638430029u},    {DType::kQ4_0, 17900664768439579607u},
+      {DType::kQ4_1, 5147600289765288096u},    {DType::kQ5_0, 446610560452008436u},
+      {DType::kQ5_1, 9695541238272427835u},    {DType::kQ2_K, 17052719971479745928u},
+      {DType::kQ3_K, 6402564727148068052u},    {DType::kQ4_K, 6792959351806036237u},
+      {DType::kQ5_K, 4749827503294268528u},    {DType::kQ6_K, 7019133998068044438u},
+      {DType::kIQ4_NL, 13138687971417744943u}, {DType::kIQ4_XS, 6895089908069336762u},
+      {DType::kBQ4, 9119173989247273436u},
   };
   auto values = bell(17, 1 << 14, 0.02f);
   for (size_t i = 0; i < values.size(); i += 97) values[i] *= 12.0f;
