@@ -1,4 +1,5 @@
-// Tensor type numbers of GGUF files, ggml's and our own: their names, and which of them bantam reads. Pure table; thread-safe.
+// Tensor type numbers of GGUF files, ggml's and our own: their names, and which of them bantam reads. Pure table;
+// thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "formats/formats_testing.h"
+#include "formats/gguf_types.h"
 
 namespace {
 

@@ -2,7 +2,7 @@
 """What quantised weights, `fast` and the KV types cost in accuracy on the trained house model: the table of
 docs/numerics.md.
 
-    .oracles/bin/python tools/oracles/accuracy.py [--bantam build/release/bantam] [--items N] [--write]
+    .oracles/bin/python tools/oracles/accuracy.py [--bantam build/release/bantam] [--items N] [--types T,T] [--write]
 
 Reference: transformers in fp32 on models/nano (bf16 weights). Texts: the held-out items of tests/golden/nano, the
 first N of each kind, rendered as conversations and followed by the reference model's own greedy answer. Compared are
@@ -10,7 +10,7 @@ the distributions over the next token at every position after the first: mean KL
 often the most likely token is the same. Every block type that `bantam quantize` writes (--pure: the head too) runs in
 `exact` with f32 KV (what the weights cost), in `fast` with f32 KV, and `fast` is compared with `exact` on the same
 weights (what `fast` itself costs); then every KV type that `--kv` takes runs on the unquantised weights.
---write puts the table between the markers of docs/numerics.md. About two minutes on one core.
+--write puts the table between the markers of docs/numerics.md. Several minutes on one core.
 """
 import argparse
 import json
@@ -105,7 +105,7 @@ def cells(pair):
     return f"{max(pair[0], 0.0):.2g} | {100 * pair[1]:.2f} %"
 
 
-def table(bantam, per_kind, folder):
+def table(bantam, per_kind, types, folder):
     refs = reference(sequences(bantam, per_kind))
     want = [r[1] for r in refs]
     ids_file = folder / "ids.jsonl"
@@ -117,7 +117,7 @@ def table(bantam, per_kind, folder):
     yield "|---|---|---|---|---|---|---|"
     exact = run(bantam, "", ids_file, folder, "exact", "f32")
     yield f"| bf16 (`fast` is `exact`) | {cells(compare(want, exact))} | | | | |"
-    for name in TYPES:
+    for name in types:
         model = folder / "model.gguf"
         subprocess.run([bantam, "quantize", "", str(model), "--type", name, "--pure", "--force", "--quiet"], check=True,
                        stdout=subprocess.DEVNULL)
@@ -137,11 +137,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bantam", default=str(ROOT / "build/release/bantam"))
     parser.add_argument("--items", type=int, default=12, help="conversations of each kind")
+    parser.add_argument("--types", default=",".join(TYPES), help="default: every block type")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     lines = []
     with tempfile.TemporaryDirectory() as folder:
-        for line in table(args.bantam, args.items, pathlib.Path(folder)):
+        for line in table(args.bantam, args.items, args.types.split(","), pathlib.Path(folder)):
             print(line, flush=True)
             lines.append(line)
     if args.write:
