@@ -35,7 +35,7 @@ std::vector<std::string> split(const std::string& text) {
 }
 
 struct Options {
-  std::map<std::string, std::string> values = {{"types", "q4_0,q8_0,q4_k,q6_k,q5_k,iq4_xs,bf16"},
+  std::map<std::string, std::string> values = {{"types", "q4_0,bq4,q8_0,q4_k,q6_k,q5_k,iq4_xs,bf16"},
                                                {"tables", ""},
                                                {"modes", "fast"},
                                                {"m", "1,2,4,8,64,512"},

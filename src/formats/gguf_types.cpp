@@ -1,4 +1,4 @@
-// Implementation of gguf_types.h: ggml's type table.
+// Implementation of gguf_types.h: ggml's type table and our own numbers.
 #include "formats/gguf_types.h"
 
 namespace bantam::formats {
@@ -46,6 +46,7 @@ constexpr Row kRows[] = {
     {39, "MXFP4", {}},
     {40, "NVFP4", {}},
     {41, "Q1_0", {}},
+    {kGgufBantamTypes + 4, "BQ4", DType::kBQ4},
 };
 
 const Row* find(uint32_t number) {

@@ -82,6 +82,15 @@ void load_codes(const PackedFormat& f, const uint8_t* planes, int row, uint8_t* 
   for (int g = 0; g < 8; ++g) store_u32(codes + 4 * g, d[g]);
 }
 
+// The words of a row: four six-bit scales each, and d in the top bytes of the first two.
+void store_words(const PackedFormat& f, const SourceBlock& source, int row, uint8_t* header) {
+  for (int h = 0; h < f.header_bytes() / 64; ++h) {
+    uint32_t word = h < 2 ? static_cast<uint32_t>(source.d >> 8 * h & 255) << 24 : 0;
+    for (int i = 0; i < 4; ++i) word |= static_cast<uint32_t>(source.sub[4 * h + i] & 63) << 6 * i;
+    store_u32(header + 64 * h + 4 * row, word);
+  }
+}
+
 // Header entries of one source block that starts at block b of the tile.
 void store_scales(const PackedFormat& f, const SourceBlock& source, int64_t b, int row, uint8_t* header) {
   switch (f.scales) {
@@ -92,6 +101,9 @@ void store_scales(const PackedFormat& f, const SourceBlock& source, int64_t b, i
       store_u16(header + 2 * row, source.d);
       store_u16(header + 32 + 2 * row, source.dmin);
       return;
+    case ScaleKind::kSix32:
+    case ScaleKind::kSix16:
+      return store_words(f, source, row, header);
     default:
       break;
   }
@@ -99,9 +111,7 @@ void store_scales(const PackedFormat& f, const SourceBlock& source, int64_t b, i
   store_u16(header + 32 + 2 * row, source.dmin);
   uint8_t* sub = header + 64 + row;
   for (int s = 0; s < 8; ++s) {
-    if (f.scales == ScaleKind::kSub32) {
-      sub[16 * s] = source.sub[s];
-    } else if (f.scales == ScaleKind::kSubMin32) {
+    if (f.scales == ScaleKind::kSubMin32) {
       sub[32 * s] = source.sub[s];
       sub[32 * s + 16] = source.sub_min[s];
     } else {
@@ -164,12 +174,25 @@ struct RowScales {
   float scale[2], add[2];
 };
 
+// The scales of block b of one row under a header of words.
+RowScales word_scales(const PackedFormat& f, const uint8_t* header, int64_t b, int row) {
+  const auto word = [&](int64_t h) { return load_u32(header + 64 * h + 4 * row); };
+  const float d = f16_to_f32(static_cast<uint16_t>(word(0) >> 24 | word(1) >> 24 << 8));
+  RowScales out{};
+  for (int s = 0; s < f.halves(); ++s) {
+    const int64_t n = b % 8 * f.halves() + s;
+    out.scale[s] = d * static_cast<float>(static_cast<int32_t>(word(n / 4) << (26 - 6 * (n % 4))) >> 26);
+  }
+  return out;
+}
+
 // Scales and additive terms of block b of one row.
 RowScales row_scales(const PackedFormat& f, const uint8_t* tile, int64_t b, int row) {
   const uint8_t* header = tile + f.header_at(b);
+  if (f.has_words()) return word_scales(f, header, b, row);
   const float d = f16_to_f32(load_u16(header + (f.scales == ScaleKind::kD ? 32 * (b % 2) : 0) + 2 * row));
   const float dmin = f16_to_f32(load_u16(header + 32 + 2 * row));
-  const uint8_t* sub = header + 64 + (f.scales == ScaleKind::kSub32 ? 16 : 32) * (b % 8) + row;
+  const uint8_t* sub = header + 64 + 32 * (b % 8) + row;
   const auto low = [d](uint8_t sc) { return d * static_cast<float>(static_cast<int8_t>(sc)); };
   switch (f.scales) {
     case ScaleKind::kD:
@@ -178,8 +201,6 @@ RowScales row_scales(const PackedFormat& f, const uint8_t* tile, int64_t b, int 
       return {{d}, {dmin}};
     case ScaleKind::kSubMin32:
       return {{d * static_cast<float>(sub[0])}, {-(dmin * static_cast<float>(sub[16]))}};
-    case ScaleKind::kSub32:
-      return {{low(sub[0])}, {}};
     case ScaleKind::kSub16:
       return {{low(sub[0]), low(sub[16])}, {}};
     default:
@@ -195,6 +216,7 @@ void row_codes(const PackedFormat& f, const uint8_t* tile, int64_t b, int row, i
   load_codes(f, tile + f.codes_at(b), row, codes);
   for (int k = 0; k < 32; ++k) {
     const int code = f.iq4     ? quant::kIq4Values[codes[k]]
+                     : f.bq4   ? quant::kBq4Values[codes[k]]
                      : f.bytes ? static_cast<int8_t>(codes[k])
                                : codes[k] - f.offset;
     out[k] = static_cast<int16_t>(code);

@@ -12,23 +12,26 @@
 // Headers, per ScaleKind (f16 unless said; each entry is 16 rows):
 //   kD        d of block 0, d of block 1                                                     ( 64 bytes, G = 2)
 //   kDMin     d, m                                                                           ( 64 bytes, G = 1)
+//   kSix32    the rows' words 0, then their words 1: word h holds the six-bit two's complement scales sc of blocks
+//             4h + i in bits 6i .. 6i + 5 and byte h of d in bits 24 .. 31; scale = d * sc     (128 bytes, G = 8)
+//   kSix16    the same with a scale per 16 k: words 0 .. 3, word h those of half 4h + i        (256 bytes, G = 8)
 //   others    d, dmin (zeros when unused), then per block, as bytes:                         (G = 8)
 //     kSubMin32   sc, m       scale = d * sc, add = -(dmin * m)                              (+256 bytes)
-//     kSub32      s8 sc       scale = d * sc                                                 (+128 bytes)
 //     kSub16      s8 sc of k 0..15, s8 sc of k 16..31                                        (+256 bytes)
 //     kSubMin16   sc | m << 4 of k 0..15, the same of k 16..31                               (+256 bytes)
-// Against the files: q4_k +2.8 %, q5_k +2.3 %, iq4_xs +2.9 %, q3_k +5.5 %, q6_k +1.0 %, all others +0.
+// Against the files: q4_k +2.8 %, q5_k +2.3 %, q3_k +1.8 %, q6_k +1.0 %, all others +0.
 // Float types: f32, f16 and f8 are 16 rows x 1 k; bf16 is 16 rows x 2 k (pairs side by side, so that one 64-byte load
 // yields two k by shifting and by masking).
 #pragma once
 
 #include <cstdint>
 
+#include "quant/bq4.h"
 #include "tensor/dtype.h"
 
 namespace bantam::kernels {
 
-enum class ScaleKind : uint8_t { kD, kDMin, kSubMin32, kSub32, kSub16, kSubMin16 };
+enum class ScaleKind : uint8_t { kD, kDMin, kSubMin32, kSix32, kSub16, kSix16, kSubMin16 };
 
 struct PackedFormat {
   ScaleKind scales = ScaleKind::kD;
@@ -38,6 +41,7 @@ struct PackedFormat {
   int ones = -1;         // shift of the ones plane, -1: none
   int offset = 0;        // subtracted from the unsigned code
   bool iq4 = false;      // nibbles index quant::kIq4Values instead of being the code
+  bool bq4 = false;      // nibbles index quant::kBq4Values; the code is the value + offset
   int bits = 4;          // bits of a code; 8 means signed
   bool operator==(const PackedFormat&) const = default;
 
@@ -47,11 +51,15 @@ struct PackedFormat {
   constexpr int group_blocks() const { return scales == ScaleKind::kD ? 2 : scales == ScaleKind::kDMin ? 1 : 8; }
   constexpr int header_bytes() const {
     if (scales == ScaleKind::kD || scales == ScaleKind::kDMin) return 64;
-    return scales == ScaleKind::kSub32 ? 64 + 128 : 64 + 256;
+    return scales == ScaleKind::kSix32 ? 128 : scales == ScaleKind::kSix16 ? 256 : 64 + 256;
   }
   constexpr int group_bytes() const { return header_bytes() + group_blocks() * code_bytes(); }
   // Scales per block: 1, or 2 (one per 16 k).
-  constexpr int halves() const { return scales == ScaleKind::kSub16 || scales == ScaleKind::kSubMin16 ? 2 : 1; }
+  constexpr int halves() const {
+    return scales == ScaleKind::kSub16 || scales == ScaleKind::kSix16 || scales == ScaleKind::kSubMin16 ? 2 : 1;
+  }
+  // Whether the header is words of six-bit scales with d in their top bytes.
+  constexpr bool has_words() const { return scales == ScaleKind::kSix32 || scales == ScaleKind::kSix16; }
   constexpr bool has_add() const {
     return scales == ScaleKind::kDMin || scales == ScaleKind::kSubMin32 || scales == ScaleKind::kSubMin16;
   }
@@ -81,15 +89,17 @@ constexpr PackedFormat packed_format(DType dtype) {
     case DType::kQ2_K:
       return {.scales = kSubMin16, .twos = 0, .bits = 2};
     case DType::kQ3_K:
-      return {.scales = kSub16, .twos = 0, .ones = 2, .offset = 4, .bits = 3};
+      return {.scales = kSix16, .twos = 0, .ones = 2, .offset = 4, .bits = 3};
     case DType::kQ4_K:
       return {.scales = kSubMin32, .nibbles = true, .bits = 4};
     case DType::kQ5_K:
       return {.scales = kSubMin32, .nibbles = true, .ones = 4, .bits = 5};
     case DType::kQ6_K:
       return {.scales = kSub16, .nibbles = true, .twos = 4, .offset = 32, .bits = 6};
+    case DType::kBQ4:
+      return {.scales = kSix32, .nibbles = true, .offset = quant::kBq4Offset, .bq4 = true, .bits = 6};
     default:
-      return {.scales = kSub32, .nibbles = true, .iq4 = true, .bits = 8};  // kIQ4_XS
+      return {.scales = kSix32, .nibbles = true, .iq4 = true, .bits = 8};  // kIQ4_XS
   }
 }
 
@@ -110,7 +120,7 @@ float packed_float(DType dtype, const uint8_t* tile, int64_t row, int64_t k);
 struct SourceBlock {
   uint8_t codes[256];  // in k order, as planes hold them (before the offset); s8 bits for bytes
   uint16_t d, dmin;    // f16 bits; dmin holds m for kDMin
-  uint8_t sub[16];     // kSubMin32: sc of 8 blocks; kSub32: 8; kSub16, kSubMin16: 16, as stored in headers
+  uint8_t sub[16];     // sc of 8 blocks, or of 16 halves where there are two a block
   uint8_t sub_min[8];  // kSubMin32: m of 8 blocks
 };
 void read_source_block(DType dtype, const uint8_t* block, SourceBlock* out);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/packed_format.h"
+#include "quant/bq4.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/q2_k.h"
@@ -118,6 +119,13 @@ void take_apart(const quant::BlockIQ4_XS& b, SourceBlock* out) {
   for (int run = 0; run < 8; ++run) split_nibbles(b.qs + 16 * run, out->codes + 32 * run);
 }
 
+void take_apart(const quant::BlockBQ4& b, SourceBlock* out) {
+  int8_t scale[8];
+  quant::unpack_scales_bq4(b.scales, scale);
+  std::memcpy(out->sub, scale, sizeof scale);
+  for (int run = 0; run < 8; ++run) split_nibbles(b.qs + 16 * run, out->codes + 32 * run);
+}
+
 // Blocks in mapped files lie at any address: copied before they are read.
 template <class Block>
 void read(const uint8_t* source, SourceBlock* out) {
@@ -154,6 +162,8 @@ void read_source_block(DType dtype, const uint8_t* block, SourceBlock* out) {
       return read<quant::BlockQ6_K>(block, out);
     case DType::kIQ4_NL:
       return read<quant::BlockIQ4_NL>(block, out);
+    case DType::kBQ4:
+      return read<quant::BlockBQ4>(block, out);
     default:
       return read<quant::BlockIQ4_XS>(block, out);  // kIQ4_XS; packable() admits no other
   }

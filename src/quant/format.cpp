@@ -1,6 +1,7 @@
 // The table of weight formats; see format.h.
 #include "quant/format.h"
 
+#include "quant/bq4.h"
 #include "quant/floats.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
@@ -27,6 +28,7 @@ constexpr Format kFormats[] = {
     {DType::kQ3_K, 11, decode_q3_k, encode_q3_k},       {DType::kQ4_K, 12, decode_q4_k, encode_q4_k},
     {DType::kQ5_K, 13, decode_q5_k, encode_q5_k},       {DType::kQ6_K, 14, decode_q6_k, encode_q6_k},
     {DType::kIQ4_NL, 20, decode_iq4_nl, encode_iq4_nl}, {DType::kIQ4_XS, 23, decode_iq4_xs, encode_iq4_xs},
+    {DType::kBQ4, 0x62710004, decode_bq4, encode_bq4},
 };
 static_assert(sizeof(BlockQ8_0) == info(DType::kQ8_0).block_bytes &&
               sizeof(BlockQ4_0) == info(DType::kQ4_0).block_bytes);
@@ -40,6 +42,7 @@ static_assert(sizeof(BlockQ5_K) == info(DType::kQ5_K).block_bytes &&
               sizeof(BlockQ6_K) == info(DType::kQ6_K).block_bytes);
 static_assert(sizeof(BlockIQ4_NL) == info(DType::kIQ4_NL).block_bytes);
 static_assert(sizeof(BlockIQ4_XS) == info(DType::kIQ4_XS).block_bytes);
+static_assert(sizeof(BlockBQ4) == info(DType::kBQ4).block_bytes);
 
 }  // namespace
 

@@ -8,7 +8,8 @@
 
 namespace bantam::quant {
 
-// blocks -> n floats. REQUIRES: n a multiple of block_elems. Bit for bit what the `gguf` Python package computes.
+// blocks -> n floats. REQUIRES: n a multiple of block_elems. Bit for bit what the `gguf` Python package computes for
+// the types it has.
 using DecodeFn = void (*)(const uint8_t* blocks, float* out, int64_t n);
 // n floats -> blocks, by least squared error; importance weights are not used. The same bytes on every CPU. Block
 // formats take NaN as 0 and move values out of reach, infinities among them, to the end of their range; plain floats

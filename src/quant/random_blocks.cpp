@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/rng.h"
 #include "quant/block_input.h"
+#include "quant/bq4.h"
 #include "quant/floats.h"
 #include "quant/format.h"
 #include "quant/iq4_nl.h"
@@ -27,7 +28,7 @@
 namespace bantam::quant {
 namespace {
 
-// Mean square of the whole numbers low..high, and of the iq4 code book.
+// Mean square of the whole numbers low..high, and of the code books.
 constexpr double mean_square(int low, int high) {
   double sum = 0;
   for (int i = low; i <= high; ++i) sum += static_cast<double>(i) * i;
@@ -36,6 +37,11 @@ constexpr double mean_square(int low, int high) {
 constexpr double kIq4MeanSquare = [] {
   double sum = 0;
   for (int v : kIq4Values) sum += static_cast<double>(v) * v;
+  return sum / 16;
+}();
+constexpr double kBq4MeanSquare = [] {
+  double sum = 0;
+  for (int v : kBq4Values) sum += static_cast<double>(v) * v;
   return sum / 16;
 }();
 // Mean square of codes 0..top around their middle.
@@ -73,6 +79,9 @@ void finish(BlockIQ4_NL& b, float unit) {
   b.d = signed_scale(unit, b.d);
 }
 void finish(BlockIQ4_XS& b, float unit) {
+  b.d = signed_scale(unit, b.d);
+}
+void finish(BlockBQ4& b, float unit) {
   b.d = signed_scale(unit, b.d);
 }
 void finish(BlockQ3_K& b, float unit) {
@@ -221,6 +230,8 @@ void random_blocks(DType type, uint64_t seed, uint64_t first, uint8_t* out, int6
       return fill<BlockIQ4_NL>(stream, first, out, n, stddev, kIq4MeanSquare);
     case DType::kIQ4_XS:
       return fill<BlockIQ4_XS>(stream, first, out, n, stddev, mean_square(-32, 31) * kIq4MeanSquare);
+    case DType::kBQ4:
+      return fill<BlockBQ4>(stream, first, out, n, stddev, mean_square(-32, 31) * kBq4MeanSquare);
     default:
       BANTAM_CHECK(false && "random_blocks: not a weight type");
   }

@@ -28,8 +28,9 @@ enum class DType : uint8_t {
   kQ6_K,
   kIQ4_NL,
   kIQ4_XS,
+  kBQ4,
 };
-inline constexpr int kDTypeCount = 20;
+inline constexpr int kDTypeCount = 21;
 
 struct DTypeInfo {
   std::string_view name;
@@ -46,7 +47,7 @@ inline constexpr DTypeInfo kDTypes[kDTypeCount] = {
     {"q4_0", 32, 18, false, true},   {"q4_1", 32, 20, false, true},     {"q5_0", 32, 22, false, true},
     {"q5_1", 32, 24, false, true},   {"q2_k", 256, 84, false, true},    {"q3_k", 256, 110, false, true},
     {"q4_k", 256, 144, false, true}, {"q5_k", 256, 176, false, true},   {"q6_k", 256, 210, false, true},
-    {"iq4_nl", 32, 18, false, true}, {"iq4_xs", 256, 136, false, true},
+    {"iq4_nl", 32, 18, false, true}, {"iq4_xs", 256, 136, false, true}, {"bq4", 256, 136, false, true},
 };
 
 inline constexpr const DTypeInfo& info(DType t) {

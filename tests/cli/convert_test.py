@@ -52,7 +52,7 @@ class RoundTrip(Case):
             self.assertLess(worst, 1e-12 if kind == "f32" else 0.05)
 
     def test_quantize_then_run(self):
-        for kind in ("q8_0", "q4_0", "q4_k", "q6_k", "q4_k_m"):
+        for kind in ("q8_0", "q4_0", "q4_k", "q6_k", "q4_k_m", "bq4"):
             out = self.path(kind + ".gguf")
             report = self.run_bantam("quantize", NANO, out, "--type", kind, "--json").json()["tensors"]
             self.assertEqual(set(report[0]), {"name", "type", "rmse", "max_abs", "relative"})

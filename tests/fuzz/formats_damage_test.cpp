@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "formats/formats_testing.h"
+#include "formats/gguf_types.h"
 
 namespace {
 
@@ -136,7 +137,7 @@ std::string survives(const std::string& file_name, std::string_view bytes, const
 
 // A small GGUF that has every value type and several tensors, and where its integers lie.
 GgufBytes small_gguf() {
-  GgufBytes file(3, 8);
+  GgufBytes file(4, 8);
   file.string_entry("general.architecture", "qwen3").entry("general.alignment", GgufType::kU32, uint32_t{32});
   file.entry("u8", GgufType::kU8, uint8_t{7}).entry("f64", GgufType::kF64, uint64_t{0x3FF8000000000000});
   file.entry("bool", GgufType::kBool, uint8_t{1});
@@ -144,7 +145,8 @@ GgufBytes small_gguf() {
   file.text("i32s").integer(9u).integer(5u).integer<uint64_t>(3).integer(1u).integer(2u).integer(3u);
   file.text("f32s").integer(9u).integer(6u).integer<uint64_t>(1).integer(0x3F800000u);
   file.tensor("token_embd.weight", {8, 4}, 0, 0).tensor("blk.0.attn_q.weight", {32, 2}, 8, 128);
-  file.tensor("blk.0.attn_norm.weight", {8}, 1, 224).data(240);
+  file.tensor("blk.0.attn_norm.weight", {8}, 1, 224);
+  file.tensor("blk.0.ffn_up.weight", {256, 1}, kGgufBantamTypes + 4, 256).data(256 + 136);
   return file;
 }
 

@@ -16,10 +16,10 @@
 namespace bantam::kernels {
 
 inline const std::vector<DType>& packable_types() {
-  static const std::vector<DType> types = {DType::kF32,  DType::kF16,  DType::kBF16,   DType::kF8E4M3,
-                                           DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,   DType::kQ5_0,
-                                           DType::kQ5_1, DType::kQ2_K, DType::kQ3_K,   DType::kQ4_K,
-                                           DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS};
+  static const std::vector<DType> types = {DType::kF32,    DType::kF16,  DType::kBF16, DType::kF8E4M3, DType::kQ8_0,
+                                           DType::kQ4_0,   DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,   DType::kQ2_K,
+                                           DType::kQ3_K,   DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,   DType::kIQ4_NL,
+                                           DType::kIQ4_XS, DType::kBQ4};
   return types;
 }
 

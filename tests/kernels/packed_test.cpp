@@ -35,7 +35,7 @@ TEST_P(Packed, CostsLittleMoreThanTheFile) {
   const DType dtype = GetParam();
   for (const int64_t cols : {1024, 2560, 9728, 25600}) {
     const double file = static_cast<double>(4096 * row_bytes(dtype, cols));
-    EXPECT_LE(static_cast<double>(packed_bytes(dtype, 4096, cols)), file * 1.056) << name(dtype) << " K " << cols;
+    EXPECT_LE(static_cast<double>(packed_bytes(dtype, 4096, cols)), file * 1.029) << name(dtype) << " K " << cols;
   }
   EXPECT_EQ(tile_bytes(dtype, 2560) % 64, 0);
 }

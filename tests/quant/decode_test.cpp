@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "quant/bq4.h"
 #include "quant/fifth_bits.h"
 #include "quant/inputs.h"
 #include "quant/iq4_xs.h"
@@ -89,7 +90,7 @@ TEST(PackedScales, K4FollowsItsPicture) {
 TEST(PackedScales, PackAndUnpackAreInverse) {
   Philox rng(5);
   for (int round = 0; round < 200; ++round) {
-    uint8_t scale[8], min[8], packed[12], scale2[8], min2[8], low[4];
+    uint8_t scale[8], min[8], packed[12], scale2[8], min2[8], low[4], low6[6];
     int8_t signed16[16], again16[16];
     uint16_t high;
     for (int j = 0; j < 8; ++j) {
@@ -107,7 +108,33 @@ TEST(PackedScales, PackAndUnpackAreInverse) {
     pack_scales_iq4_xs(signed16, &high, low);
     unpack_scales_iq4_xs(high, low, again16);
     EXPECT_EQ(std::memcmp(signed16, again16, 8), 0);
+    pack_scales_bq4(signed16, low6);
+    unpack_scales_bq4(low6, again16);
+    EXPECT_EQ(std::memcmp(signed16, again16, 8), 0);
   }
+}
+
+// No other program knows bq4: the picture in docs/formats/bq4.md, written down once more by hand.
+TEST(Bq4, FollowsItsPicture) {
+  uint8_t block[136] = {};
+  block[0] = 0x00, block[1] = 0x38;                   // d = 0.5
+  block[2] = 0x1F, block[3] = 0xF8, block[4] = 0x07;  // scales 0..3: 31, -32, -1, 1 (from the low bits up)
+  block[5] = 0x02, block[6] = 0x00, block[7] = 0x80;  // scales 4..7: 2, 0, 0, -32
+  block[8] = 0xF0;                                    // sub-block 0: element 0 is code 0, element 16 code 15
+  block[8 + 16] = 0x08;                               // sub-block 1: element 0 is code 8, element 16 code 0
+  block[8 + 7 * 16 + 15] = 0x7F;                      // sub-block 7: element 15 is code 15, element 31 code 7
+  float v[256];
+  decode_bq4(block, v, 256);
+  EXPECT_EQ(v[0], 0.5f * 31 * -36);
+  EXPECT_EQ(v[16], 0.5f * 31 * 27);
+  EXPECT_EQ(v[32], 0.0f);
+  EXPECT_EQ(v[48], 0.5f * -32 * -36);
+  EXPECT_EQ(v[64], 0.5f * -1 * -36);
+  EXPECT_EQ(v[96], 0.5f * 1 * -36);
+  EXPECT_EQ(v[128], 0.5f * 2 * -36);
+  EXPECT_EQ(v[160], 0.0f);
+  EXPECT_EQ(v[224 + 15], 0.5f * -32 * 27);
+  EXPECT_EQ(v[224 + 31], 0.5f * -32 * -3);
 }
 
 TEST(PackedCodes, FiveBits) {

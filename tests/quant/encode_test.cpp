@@ -29,6 +29,7 @@ TEST(Encode, ErrorOnBellShapedWeights) {
       {DType::kQ8_0, 0.00512}, {DType::kQ4_0, 0.07994}, {DType::kQ4_1, 0.06901},   {DType::kQ5_0, 0.03962},
       {DType::kQ5_1, 0.03368}, {DType::kQ2_K, 0.25877}, {DType::kQ3_K, 0.14301},   {DType::kQ4_K, 0.06928},
       {DType::kQ5_K, 0.03417}, {DType::kQ6_K, 0.01668}, {DType::kIQ4_NL, 0.07340}, {DType::kIQ4_XS, 0.07379},
+      {DType::kBQ4, 0.07420},
   };
   for (const auto& [type, most] : limit) {
     const auto values = bell(11, 1 << 16, 0.02f);
@@ -58,6 +59,21 @@ TEST(Encode, NoBlockIsWorseThanTheTextbook) {
       }
       EXPECT_LE(std::pow(rmse(x, &ours[b], 32), 2) * 32, textbook * (1 + 1e-5)) << name(type) << " block " << b / 32;
     }
+  }
+}
+
+// What bq4 is for: fewer bits than q4_0 and iq4_nl and a smaller error, where blocks are bell-shaped and where they
+// have tails.
+TEST(Encode, Bq4BeatsTheOtherFourBitTypes) {
+  static_assert(info(DType::kBQ4).block_bytes * 32 < info(DType::kQ4_0).block_bytes * 256);
+  auto tails = bell(19, 1 << 15, 0.02f);
+  for (size_t i = 0; i < tails.size(); i += 50) tails[i] *= 4.0f;
+  for (const auto& values : {bell(19, 1 << 15, 0.02f), tails}) {
+    const auto error = [&](DType type) {
+      return relative_error(values.data(), round_trip(type, values).data(), static_cast<int64_t>(values.size()));
+    };
+    EXPECT_LT(error(DType::kBQ4), 0.93 * error(DType::kQ4_0));
+    EXPECT_LT(error(DType::kBQ4), 1.01 * error(DType::kIQ4_XS));
   }
 }
 
@@ -185,6 +201,7 @@ TEST(Encode, BytesAreFixed) {
       {DType::kQ3_K, 6402564727148068052u},    {DType::kQ4_K, 6792959351806036237u},
       {DType::kQ5_K, 4749827503294268528u},    {DType::kQ6_K, 7019133998068044438u},
       {DType::kIQ4_NL, 13138687971417744943u}, {DType::kIQ4_XS, 6895089908069336762u},
+      {DType::kBQ4, 9119173989247273436u},
   };
   auto values = bell(17, 1 << 14, 0.02f);
   for (size_t i = 0; i < values.size(); i += 97) values[i] *= 12.0f;

@@ -2,11 +2,13 @@
 """Weight codecs against the references, at scale.
 
 Decode: random blocks of every type (all bit patterns, subnormal, infinite and NaN scales included) must decode to
-exactly the floats of the `gguf` package; NaN equals NaN. f8_e4m3 is compared with PyTorch.
+exactly the floats of the `gguf` package; NaN equals NaN. f8_e4m3 is compared with PyTorch, bq4, which is our own, with
+a second decoder written here from docs/formats/bq4.md.
 Encode: RMSE of our quantisers on several weight distributions must not exceed the gguf package's (types it writes) nor
-ggml's as llama-cpp-python ships it (all block types). Prints a table; exits 1 when anything is worse or unequal.
+ggml's as llama-cpp-python ships it (all block types); bq4 must beat q4_0 on every bell-shaped distribution. Prints a
+table; exits 1 when anything is worse or unequal. --own prints the error table of docs/formats/bq4.md and stops.
 
-usage: check_quant.py --tool build/release/tests/quant/quant_tool [--blocks N] [--elems N] [--seed S] [--no-llama]
+usage: check_quant.py --tool build/release/tests/quant/quant_tool [--blocks N] [--elems N] [--seed S] [--no-llama] [--own]
 """
 import argparse
 import ctypes
@@ -25,6 +27,32 @@ FLOAT_TYPES = "f32 f16 bf16".split()
 PACKAGE_WRITES = "f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1".split()
 MUST_BEAT = {"q4_0", "q4_k", "q6_k"}  # strictly better on every bell-shaped or uniform distribution
 STRICT_ON = {"gaussian", "student t3", "uniform", "outliers"}
+
+
+OWN_TYPES = {"bq4": (256, 136)}
+BQ4_VALUES = np.array([-36, -29, -22, -17, -13, -9, -6, -3, 0, 3, 6, 9, 13, 17, 21, 27], np.float32)
+BQ4_MUST_BEAT_Q4_0 = "gaussian", "student t3", "outliers", "laplace", "mixed rows", "zero blocks", "big 1e4"
+
+
+def decode_bq4(blocks):
+    d = blocks[:, :2].copy().view(np.float16).astype(np.float32)
+    words = blocks[:, 2:8].reshape(-1, 2, 3).astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
+    scales = (words[:, :, None] >> np.array([0, 6, 12, 18])) & 63
+    scales = ((scales ^ 32) - 32).reshape(-1, 8).astype(np.float32)
+    codes = blocks[:, 8:].reshape(-1, 8, 16)
+    codes = np.concatenate([codes & 15, codes >> 4], axis=2)
+    return (d * scales)[:, :, None] * BQ4_VALUES[codes]
+
+
+def sizes(name):
+    return OWN_TYPES[name] if name in OWN_TYPES else gguf.GGML_QUANT_SIZES[qtype(name)]
+
+
+def reference_decode(name, blocks):
+    """The floats of [N, block bytes], flat."""
+    with np.errstate(all="ignore"):
+        floats = decode_bq4(blocks) if name == "bq4" else gguf.dequantize(blocks, qtype(name))
+    return floats.reshape(-1).astype(np.float32)
 
 
 def qtype(name):
@@ -46,11 +74,11 @@ class Tool:
 
 def random_blocks(rng, name, count):
     """Uniform bytes; in a third of the blocks the f16 fields are replaced by scales of ordinary size."""
-    elems, size = gguf.GGML_QUANT_SIZES[qtype(name)]
+    elems, size = sizes(name)
     blocks = rng.integers(0, 256, (count, size), dtype=np.uint8)
     fields = {"q2_k": (80, 82), "q3_k": (108,), "q6_k": (208,), "q4_1": (0, 2), "q5_1": (0, 2), "q4_k": (0, 2),
               "q5_k": (0, 2)}.get(name, (0,))
-    if name in BLOCK_TYPES:
+    if name not in FLOAT_TYPES:
         third = count // 3
         for at in fields:
             scale = (rng.standard_normal(third) * 10.0 ** rng.uniform(-7, 2, third)).astype(np.float16)
@@ -60,14 +88,13 @@ def random_blocks(rng, name, count):
 
 def check_decode(tool, rng, blocks_per_type, chunk=100_000):
     bad = 0
-    for name in FLOAT_TYPES + BLOCK_TYPES:
+    for name in FLOAT_TYPES + BLOCK_TYPES + list(OWN_TYPES):
         unequal, done = 0, 0
         while done < blocks_per_type:
             n = min(chunk, blocks_per_type - done)
             blocks, _ = random_blocks(rng, name, n)
             ours = tool.run("decode", name, blocks, np.float32)
-            with np.errstate(all="ignore"):
-                want = gguf.dequantize(blocks, qtype(name)).reshape(-1).astype(np.float32)
+            want = reference_decode(name, blocks)
             same = (ours.view(np.uint32) == want.view(np.uint32)) | (np.isnan(ours) & np.isnan(want))
             unequal += int((~same).sum())
             done += n
@@ -140,9 +167,7 @@ class Ggml:
 
 def rmse(values, blocks, name):
     """(root mean square error, number of values that decode to infinity or NaN)"""
-    _, size = gguf.GGML_QUANT_SIZES[qtype(name)]
-    with np.errstate(all="ignore"):
-        decoded = gguf.dequantize(blocks.reshape(-1, size), qtype(name)).reshape(-1).astype(np.float64)
+    decoded = reference_decode(name, blocks.reshape(-1, sizes(name)[1])).astype(np.float64)
     broken = ~np.isfinite(decoded)
     error = np.where(broken, values, values - decoded)  # a broken value counts as lost, not as infinite
     return float(np.sqrt(np.mean(error**2))), int(broken.sum())
@@ -187,6 +212,20 @@ def check_encode(tool, seed, n, llama):
     return bad
 
 
+def check_own(tool, seed, n):
+    """bq4 beside the types it competes with: 100 * RMSE / RMS of the values. Returns the number of lost comparisons."""
+    names, bad = ["q4_0", "iq4_xs", "q4_k", "bq4"], 0
+    print("| weights | " + " | ".join(names) + " |")
+    for label, values in distributions(np.random.default_rng(seed), n):
+        values = np.clip(values, -3e38, 3e38).astype(np.float32)
+        exact = values.astype(np.float64)
+        errors = [100 * rmse(exact, tool.run("encode", t, values, np.uint8), t)[0] / np.sqrt(np.mean(exact**2)) for t in names]
+        worse = label in BQ4_MUST_BEAT_Q4_0 and errors[3] >= errors[0]
+        print(f"| {label} | " + " | ".join(f"{e:.2f}" for e in errors) + f" |{'  WORSE' if worse else ''}")
+        bad += worse
+    return bad
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", default="build/release/tests/quant/quant_tool")
@@ -194,14 +233,18 @@ def main():
     parser.add_argument("--elems", type=int, default=1 << 18, help="values per distribution for encode")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-llama", action="store_true", help="skip the comparison with llama-cpp-python")
+    parser.add_argument("--own", action="store_true", help="only the error table of bq4")
     args = parser.parse_args()
     tool = Tool(args.tool)
+    if args.own:
+        return 0 if check_own(tool, args.seed, args.elems) == 0 else 1
     llama = not args.no_llama
     if llama and importlib.util.find_spec("llama_cpp") is None:
         print("llama-cpp-python is not installed in this environment: comparing with the gguf package only")
         llama = False
     bad = check_f8(tool)
     bad += check_encode(tool, args.seed, args.elems, llama)
+    bad += check_own(tool, args.seed, args.elems)
     bad += check_decode(tool, np.random.default_rng(args.seed), args.blocks)
     print("ok" if bad == 0 else f"{bad} checks failed")
     return 0 if bad == 0 else 1

@@ -48,6 +48,14 @@ BANTAM_INLINE VI i_from_u8(const uint8_t* p, int part) {
 BANTAM_INLINE VI i_from_s8(const uint8_t* p, int part) {
   return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8 * part)));
 }
+// One value per row from f16 in the low halves of dwords.
+BANTAM_INLINE VF f_from_f16_lanes(VI v) {
+  return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+}
+// The six bits of every dword that have `left` bits above them, as a signed number.
+BANTAM_INLINE VI i_signed6(VI v, int left) {
+  return _mm256_srai_epi32(_mm256_sll_epi32(v, _mm_cvtsi32_si128(left)), 26);
+}
 // f8 e4m3 as an f16 with the same fields (2^-8 of the value; subnormals included), then exact scaling.
 BANTAM_INLINE VF f_from_f8(const uint8_t* p, int part) {
   const __m128i b = _mm_cvtepu8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8 * part)));
@@ -118,6 +126,10 @@ BANTAM_INLINE VI signed_codes(VI bytes) {
 }
 BANTAM_INLINE VI iq4_codes(VI nibbles) {
   const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(quant::kIq4Values));
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
+}
+BANTAM_INLINE VI bq4_codes(VI nibbles) {
+  const __m128i table = _mm_load_si128(reinterpret_cast<const __m128i*>(quant::kBq4Codes.data()));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
 }
 // Byte I of every dword as an int32 code (before the offset).

@@ -48,6 +48,14 @@ BANTAM_INLINE VI i_from_u8(const uint8_t* p, int) {
 BANTAM_INLINE VI i_from_s8(const uint8_t* p, int) {
   return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+// One value per row from f16 in the low halves of dwords.
+BANTAM_INLINE VF f_from_f16_lanes(VI v) {
+  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+// The six bits of every dword that have `left` bits above them, as a signed number.
+BANTAM_INLINE VI i_signed6(VI v, int left) {
+  return _mm512_srai_epi32(_mm512_sll_epi32(v, _mm_cvtsi32_si128(left)), 26);
+}
 // f8 e4m3 as an f16 with the same fields (2^-8 of the value; subnormals included), then exact scaling.
 BANTAM_INLINE VF f_from_f8(const uint8_t* p, int) {
   const __m256i b = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -124,6 +132,10 @@ BANTAM_INLINE VI iq4_codes(VI nibbles) {
       static_cast<uint8_t>(v[12] + 128), static_cast<uint8_t>(v[13] + 128), static_cast<uint8_t>(v[14] + 128),
       static_cast<uint8_t>(v[15] + 128)};
   const __m128i lane = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(lane), nibbles);
+}
+BANTAM_INLINE VI bq4_codes(VI nibbles) {
+  const __m128i lane = _mm_load_si128(reinterpret_cast<const __m128i*>(quant::kBq4Codes.data()));
   return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(lane), nibbles);
 }
 // Byte I of every dword as an int32 code (before the offset).

@@ -20,6 +20,7 @@ BANTAM_INLINE VI load_code(const uint8_t* planes) {
   if constexpr (f.nibbles) {
     code = i_and(i_move_bits<(G < 4 ? 0 : -4)>(i_load(planes + 64 * (G % 4))), i_set8(0x0F));
     if constexpr (f.iq4) code = iq4_codes(code);
+    if constexpr (f.bq4) code = bq4_codes(code);
     planes += 256;
   }
   if constexpr (f.twos >= 0) {
@@ -48,7 +49,10 @@ template <DType T>
 BANTAM_INLINE GroupScales load_group(const uint8_t* header, int part) {
   constexpr PackedFormat f = packed_format(T);
   GroupScales group{f_zero(), f_zero()};
-  if constexpr (f.group_blocks() == 8) {
+  if constexpr (f.has_words()) {
+    const VI low = i_load(header + part * kLanes * 4), high = i_load(header + 64 + part * kLanes * 4);
+    group.d = f_from_f16_lanes(i_merge(i_shr32<16>(high), i_set32(0xFF00), i_shr32<24>(low)));
+  } else if constexpr (f.group_blocks() == 8) {
     group.d = f_from_f16(header, part);
     if constexpr (f.has_add()) group.neg_dmin = f_neg(f_from_f16(header + 32, part));
   }
@@ -60,7 +64,7 @@ template <DType T>
 BANTAM_INLINE BlockScales load_scales(const GroupScales& group, const uint8_t* header, int64_t i, int part) {
   constexpr ScaleKind kind = packed_format(T).scales;
   BlockScales s{{f_zero(), f_zero()}, {f_zero(), f_zero()}};
-  const uint8_t* sub = header + 64 + (kind == ScaleKind::kSub32 ? 16 : 32) * i;
+  const uint8_t* sub = header + 64 + 32 * i;
   if constexpr (kind == ScaleKind::kD) {
     s.scale[0] = f_from_f16(header + 32 * i, part);
   } else if constexpr (kind == ScaleKind::kDMin) {
@@ -69,8 +73,12 @@ BANTAM_INLINE BlockScales load_scales(const GroupScales& group, const uint8_t* h
   } else if constexpr (kind == ScaleKind::kSubMin32) {
     s.scale[0] = f_mul(group.d, f_from_i(i_from_u8(sub, part)));
     s.add[0] = f_mul(group.neg_dmin, f_from_i(i_from_u8(sub + 16, part)));
-  } else if constexpr (kind == ScaleKind::kSub32) {
-    s.scale[0] = f_mul(group.d, f_from_i(i_from_s8(sub, part)));
+  } else if constexpr (packed_format(T).has_words()) {
+    constexpr int halves = packed_format(T).halves();
+    const VI word = i_load(header + 64 * (i * halves / 4) + part * kLanes * 4);
+    const int left = static_cast<int>(26 - 6 * (i * halves % 4));
+    s.scale[0] = f_mul(group.d, f_from_i(i_signed6(word, left)));
+    if constexpr (halves == 2) s.scale[1] = f_mul(group.d, f_from_i(i_signed6(word, left - 6)));
   } else if constexpr (kind == ScaleKind::kSub16) {
     s.scale[0] = f_mul(group.d, f_from_i(i_from_s8(sub, part)));
     s.scale[1] = f_mul(group.d, f_from_i(i_from_s8(sub + 16, part)));

@@ -284,6 +284,8 @@ void run_exact_any(const LinearJob& job, int64_t tile_begin, int64_t tile_end, s
       return run_exact<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
     case DType::kIQ4_NL:
       return run_exact<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
+    case DType::kBQ4:
+      return run_exact<DType::kBQ4>(job, tile_begin, tile_end, scratch);
     default:
       return run_exact<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
   }

@@ -226,6 +226,8 @@ void run_fast_any(const LinearJob& job, int64_t tile_begin, int64_t tile_end, st
       return run_fast<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
     case DType::kIQ4_NL:
       return run_fast<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
+    case DType::kBQ4:
+      return run_fast<DType::kBQ4>(job, tile_begin, tile_end, scratch);
     default:
       return run_fast<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
   }
