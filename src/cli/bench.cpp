@@ -28,7 +28,7 @@ struct Options {
   std::vector<int64_t> prefill = {128, 512, 2048}, prefill_context = {0}, context = {0, 2048, 8192}, batch = {1, 4, 8};
   int64_t decode_tok = 16;
   int repeats = 3;
-  bool machine_only = false, no_start = false;
+  bool machine_only = false, no_start = false, no_prefill = false, no_decode = false;
   bool works_given = false;  // the user chose what is measured
   std::string csv, check;
   double tolerance = 0.15;
@@ -40,10 +40,10 @@ struct Options {
 std::vector<BenchWork> works_of(const Options& options) {
   std::vector<BenchWork> out;
   if (!options.no_start) out.push_back({.work = "start", .tokens = 1});
-  for (int64_t context : options.prefill_context) {
+  for (int64_t context : options.no_prefill ? std::vector<int64_t>() : options.prefill_context) {
     for (int64_t tok : options.prefill) out.push_back({.work = "prefill", .tokens = tok, .context = context});
   }
-  for (int64_t context : options.context) {
+  for (int64_t context : options.no_decode ? std::vector<int64_t>() : options.context) {
     for (int64_t batch : options.batch) {
       out.push_back({.work = "decode", .tokens = options.decode_tok, .context = context, .batch = batch});
     }
@@ -185,7 +185,9 @@ Result<std::vector<BenchWork>> choose_works(const Options& options, const BenchH
     return failed("{}: has no rows of this CPU, instruction set, thread count and model", options.check);
   }
   works = history->works();
-  if (options.no_start) std::erase_if(works, [](const BenchWork& w) { return w.work == "start"; });
+  std::erase_if(works, [&](const BenchWork& w) {
+    return w.work == "start" ? options.no_start : w.work == "prefill" ? options.no_prefill : options.no_decode;
+  });
   return works;
 }
 
@@ -295,6 +297,8 @@ void add_work_options(CLI::App& command, Options* options) {
   add_numbers("--context", &options->context, 0, 1 << 20, "depths at which decode is measured; default: 0,2048,8192");
   add_numbers("--batch", &options->batch, 1, 64, "sequences decoded together; default: 1,4,8");
   command.add_flag("--no-start", options->no_start, "no row of start to first token and resident memory");
+  command.add_flag("--no-prefill", options->no_prefill, "no prefill rows");
+  command.add_flag("--no-decode", options->no_decode, "no decode rows");
   command.add_option("--decode-tokens", options->decode_tok, "steps per turn of a decode row")
       ->check(integer_in(1, 4096))
       ->capture_default_str();

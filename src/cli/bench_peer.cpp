@@ -14,7 +14,6 @@ namespace {
 
 constexpr double kHelpSeconds = 20;
 constexpr double kFastest = 1e7;       // tokens per second beyond which a figure is taken for nonsense
-constexpr double kGuessTok = 30;       // tokens per second of a peer's prefill before any was seen
 constexpr int64_t kBatchedPrompt = 4;  // tokens before the generated ones where the work has no context
 
 std::string shorten(std::string_view text) {
@@ -178,9 +177,8 @@ std::string Peer::obstacle(const BenchWork& work, double limit_s) const {
   if (work.batch == 1 && work.context > 0 && !has_depth_ && (work.work == "prefill" || !has_gp_)) {
     return "it cannot measure at a depth";
   }
-  const double rate = prefill_tok_s_ > 0 ? prefill_tok_s_ : kGuessTok;
-  const double seconds = static_cast<double>(work.context * work.batch) / rate;
-  if (seconds > limit_s) return fmt::format("it would prefill for about {:.0f} s, there are {:.0f}", seconds, limit_s);
+  const double seconds = static_cast<double>(work.context * work.batch) / fill_tok_s_;
+  if (seconds > limit_s) return fmt::format("a turn would take about {:.0f} s, there are {:.0f}", seconds, limit_s);
   return "";
 }
 
@@ -220,7 +218,7 @@ Result<PeerTurn> Peer::turn(const BenchWork& work, const std::string& variant, d
                                            has_depth_ && work.work != "start" ? work.context : 0);
   if (!turn.ok()) return failed("{}: {}; {}", what, turn.status().message(), quote(report));
   turn->peak_rss_bytes = report.peak_rss_bytes;
-  if (work.work == "prefill") prefill_tok_s_ = turn->tok_s;
+  if (work.context > 0) fill_tok_s_ = 1e3 * static_cast<double>(work.context) / report.wall_ms;
   if (work.work == "start") turn->tok_s = 1e3 / report.wall_ms;
   return turn;
 }

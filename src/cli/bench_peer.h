@@ -46,7 +46,9 @@ class Peer {
   bool has_depth_ = false;      // -d N: the depth of every test
   bool has_gp_ = false;         // -gp P,G: generation after a prompt of P, timed alone
   bool has_no_warmup_ = false;  // --no-warmup, elsewhere -w 0
-  double prefill_tok_s_ = 0;    // seen so far; what filling a depth takes follows from it
+  // How quickly it makes a context: as its last turn at a depth showed. Before the first one nothing is held against
+  // it.
+  double fill_tok_s_ = 1e6;
 };
 
 // Words of a command line: separated by blanks, '...' and "..." keep blanks. Error: a quote that does not end.

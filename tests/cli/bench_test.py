@@ -41,7 +41,13 @@ if mode == "other":
 print("a remark before the array")
 print("nothing of the kind" if mode == "prose" else json.dumps([row], indent=1))
 '''
-ROWS = ["--threads", "1", "--repeats", "2", "--prefill", "16", "--context", "0", "--batch", "1", "--decode-tokens", "4"]
+
+
+def rows(**options):
+    """Options for little work on one thread; another value goes in by name."""
+    small = {"threads": "1", "repeats": "1", "prefill": "16", "context": "0", "batch": "1", "decode-tokens": "4"}
+    small.update({name.replace("_", "-"): value for name, value in options.items()})
+    return [word for name, value in small.items() for word in ("--" + name, value)]
 
 
 class Bench(Case):
@@ -62,7 +68,7 @@ class Bench(Case):
 
     def test_rows_and_their_history(self):
         history = self.path("h.csv")
-        args = ["bench", self.model, *ROWS, "--prefill-context", "0,64", "--context", "0,64", "--batch", "1,2"]
+        args = ["bench", self.model, *rows(repeats="2", prefill_context="0,64", context="0,64", batch="1,2")]
         reply = self.run_bantam(*args, "--json", "--csv", history).json()
         machine = reply["machine"]
         self.assertEqual((machine["threads"], machine["placement"], machine["ping_pong_ns"]), (1, "one thread", 0))
@@ -89,7 +95,7 @@ class Bench(Case):
 
     def test_check(self):
         history = self.path("h.csv")
-        small = ["bench", self.model, *ROWS, "--no-start", "--repeats", "1"]
+        small = ["bench", self.model, *rows(), "--no-start"]
         self.run_bantam(*small, "--csv", history)
         with open(history, newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
@@ -114,7 +120,7 @@ class Bench(Case):
 
     def test_a_peer_in_turns(self):
         history = self.path("h.csv")
-        reply = self.run_bantam("bench", self.model, *ROWS, "--prefill-context", "64", "--batch", "1,2", "--json", "--csv",
+        reply = self.run_bantam("bench", self.model, *rows(repeats="2", prefill_context="64", batch="1,2"), "--json", "--csv",
                                 history, "--peer", self.peer, "--peer-args", "-fa 0", "--peer-args", "-fa '1'",
                                 "--peer-name", "other, engine", "--peer-batched", self.peer, env=self.fake()).json()
         start, prefill, single, pair = reply["rows"]
@@ -137,7 +143,7 @@ class Bench(Case):
         self.assertEqual(engines[:3], [("bantam", ""), ("other, engine", "-fa 0"), ("other, engine", "-fa '1'")])
 
     def test_a_peer_that_fails_is_quoted(self):
-        small = ["bench", self.model, *ROWS, "--no-start", "--repeats", "1", "--peer", self.peer]
+        small = ["bench", self.model, *rows(), "--no-start", "--peer", self.peer]
         for mode, words in (("crash", "the peer's dying words"), ("prose", "nothing of the kind"), ("zero", "plausible avg_ts"),
                             ("other", "expected a test with n_prompt 16")):
             reply = self.run_bantam(*small, env=self.fake(mode), expect=1)
@@ -153,7 +159,7 @@ class Bench(Case):
         self.assertIn("closing", self.run_bantam("bench", self.model, "--peer", self.peer, "--peer-args", "'x", expect=2).err)
 
     def test_an_interrupt_ends_the_peer_too(self):
-        with subprocess.Popen([BANTAM, "bench", self.model, *ROWS, "--no-start", "--peer", self.peer], stdout=subprocess.PIPE,
+        with subprocess.Popen([BANTAM, "bench", self.model, *rows(), "--no-start", "--peer", self.peer], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, env=self.fake("hang")) as process:
             until = time.time() + 60
             while not os.path.exists(self.log + ".pid") and time.time() < until:
