@@ -5,7 +5,8 @@
     tools/readme_numbers.py --check    exits 1 when README.md is not what the measurements give
 
 The CSV files are appended to by `bantam bench --csv` (columns: src/cli/bench_report.cpp). Of every (machine, model,
-type, numerics, KV type) the newest date counts; of several rows for the same work on that date the last one."""
+type, numerics, KV type) the newest date counts; of several rows for the same work on that date the last one. Rows of
+other engines become a column: of each engine the setting that is best for it."""
 import argparse
 import csv
 import pathlib
@@ -27,40 +28,80 @@ def read_rows(folder):
     return rows
 
 
+def own(row):
+    return row.get("engine", "bantam") == "bantam"
+
+
+def work_of(row):
+    return tuple(row[c] for c in ("work", "tokens", "context", "batch"))
+
+
 def newest(rows):
-    """{group: its rows of the newest date, one per work}, in the order of the files."""
+    """{group: its rows of the newest date, one per work, engine and flags}, in the order of the files."""
     groups = {}
     for row in rows:
         groups.setdefault(tuple(row[c] for c in GROUP), []).append(row)
     for key, members in groups.items():
         date = max(r["date"] for r in members)
-        last = {(r["work"], r["tokens"], r["context"], r["batch"]): r for r in members if r["date"] == date}
+        last = {(work_of(r), r.get("engine", "bantam"), r.get("flags", "")): r for r in members if r["date"] == date}
         groups[key] = list(last.values())
     return groups
 
 
 def what(row):
+    if row["work"] == "start":
+        return "start to first token"
     if row["work"] == "prefill":
-        return f"prefill of {int(row['tokens']):,} tokens"
+        after = "" if row["context"] == "0" else f" after {int(row['context']):,}"
+        return f"prefill of {int(row['tokens']):,} tokens{after}"
     batch = "" if row["batch"] == "1" else f", {row['batch']} sequences together"
     return f"decode after {int(row['context']):,} tokens{batch}"
 
 
 def order(row):
-    return row["work"] != "prefill", int(row["batch"]), int(row["context"]), int(row["tokens"])
+    return ("start", "prefill", "decode").index(row["work"]), int(row["batch"]), int(row["context"]), int(row["tokens"])
+
+
+def speed(row):
+    if row["work"] == "start":
+        memory = f", {float(row['rss_mb']) / 1000:.2f} GB resident" if row.get("rss_mb") else ""
+        return f"{1 / float(row['tok_s']):.2f} s{memory}"
+    return f"{float(row['tok_s']):.1f}"
+
+
+def spread(rows, column, digits):
+    low, high = min(float(r[column]) for r in rows), max(float(r[column]) for r in rows)
+    texts = f"{low:.{digits}f}", f"{high:.{digits}f}"
+    return texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
+
+
+def against(row, peers):
+    """The peer's best setting for the same work: the one that leaves the smallest ratio."""
+    same = [p for p in peers if work_of(p) == work_of(row)]
+    if not same:
+        return "-"
+    best = min(same, key=lambda p: float(p["ratio"]))
+    return f"{float(best['ratio']):.2f}x of {speed(best)}" + (f" ({best['flags']})" if best["flags"] else "")
 
 
 def table(rows):
-    r = rows[0]
+    ours, r = [row for row in rows if own(row)], rows[0]
+    engines = {}
+    for row in rows:
+        if not own(row):
+            engines.setdefault(row["engine"], []).append(row)
+    names = [name + "".join(f" {commit}" for commit in sorted({p["commit"] for p in peers} - {""}))
+             for name, peers in engines.items()]
     yield (f"**{r['model']}, {r['type']}**, numerics {r['numerics']}, KV {r['kv']}; {r['cpu']}, {r['threads']} threads, "
-           f"{r['isa']}, on which {float(r['read_gbs']):.1f} GB/s of reading, {float(r['fma_gflops']):.0f} GFLOP/s of fp32 "
-           f"FMA and {float(r['int8_gops']):.0f} GOP/s of int8 dots were measured in the same run "
-           f"({r['date']}, commit {r['commit']}):")
+           f"{r['isa']}, on which {spread(ours, 'read_gbs', 1)} GB/s of reading, {spread(ours, 'fma_gflops', 0)} GFLOP/s of "
+           f"fp32 FMA and {spread(ours, 'int8_gops', 0)} GOP/s of int8 dots were measured in the same run "
+           f"({r['date']}, commit {ours[-1]['commit']})" + ("; ratios are medians of pairs run in turns:" if names else ":"))
     yield ""
-    yield "| work | tokens/s | share of the limit | limited by |"
-    yield "|---|---|---|---|"
-    for row in sorted(rows, key=order):
-        yield f"| {what(row)} | {float(row['tok_s']):.1f} | {100 * float(row['limit_share']):.0f} % | {row['bound']} |"
+    yield "| work | tokens/s | share of the limit | limited by |" + "".join(f" against {name} |" for name in names)
+    yield "|---|---|---|---|" + "---|" * len(names)
+    for row in sorted(ours, key=order):
+        cells = "".join(f" {against(row, peers)} |" for peers in engines.values())
+        yield f"| {what(row)} | {speed(row)} | {100 * float(row['limit_share']):.0f} % | {row['bound']} |{cells}"
     yield ""
 
 

@@ -1,5 +1,5 @@
-// What `bantam bench` found: the machine's limits, the model, and rows of speed beside the limit. Plain data, and how
-// it is printed: a table, JSON (the contract of docs/commands.md), or CSV rows for bench/results.
+// What `bantam bench` found: the model, rows of speed beside the limit, peers beside them. Plain data, and how it is
+// printed: a table for people or JSON (the contract of docs/commands.md). bench_history.h keeps the same rows as CSV.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/bench_machine.h"
 
 namespace bantam::cli {
-
-// Probed in the same run; [i] is with i + 1 threads.
-struct MachineLimits {
-  std::string cpu, isa;
-  int threads = 1;
-  std::vector<double> read_gbs, fma_gflops, int8_gops;
-};
 
 struct BenchModel {
   std::string name, type, numerics, kv;
@@ -28,24 +22,47 @@ struct BenchModel {
   bool integer = false;       // fast on quantised weights: bound by int8 instead of fma
 };
 
-struct BenchRow {
-  std::string work;  // "prefill" or "decode"
+// One thing to measure. "prefill": `tokens` appended to a sequence of `context`; "decode": `tokens` steps of `batch`
+// sequences of `context`; "start": from starting a program to its first token, with the file in the page cache.
+struct BenchWork {
+  std::string work;
   int64_t tokens = 0, context = 0, batch = 1;
-  double tok_s = 0;
-  double limit_share = 0;
-  std::string bound;  // "memory", "fma" or "int8": which limit the share is of
+  bool operator==(const BenchWork&) const = default;
+  std::string text() const;  // "decode at context 4096, batch 2"
 };
 
-// Fills limit_share and bound from tok_s: the limit is the slower of reading the bytes at the probed bandwidth and
-// computing at the probed peak.
-void judge(const MachineLimits& machine, const BenchModel& model, BenchRow* row);
+// One engine doing one work, turn by turn. tok_s is the median over the turns ("start": one token over the time).
+struct Speed {
+  std::vector<double> turns;  // tokens per second
+  double tok_s = 0;
+  double limit_share = 0;
+  int64_t peak_rss_bytes = 0;  // of the program in its "start" turns and of a peer in all; 0: not measured
+};
+
+struct PeerSpeed {
+  std::string engine, commit, flags;
+  Speed speed;
+  double ratio = 0, ratio_min = 0, ratio_max = 0;  // ours over the peer's: median, least and greatest of the pairs
+};
+
+struct BenchRow {
+  BenchWork work;
+  Speed own;
+  std::string bound;  // "memory", "fma" or "int8": which limit the shares are of
+  Rates rates;        // medians of the probes beside the turns
+  std::vector<PeerSpeed> peers;
+};
+
+// Fills medians, ratios, shares and bound from the turns: the limit is the slower of reading the bytes at the probed
+// bandwidth and computing at the probed peak. REQUIRES: as many turns of each peer as of our own.
+void judge(const BenchModel& model, BenchRow* row);
 
 void print_machine(const MachineLimits& machine);
-void print_row_header();
-void print_row(const BenchRow& row);
-std::string report_json(const MachineLimits& machine, const BenchModel* model, const std::vector<BenchRow>& rows);
-// Appends rows, with a header line when the file is new.
-Status append_csv(const std::string& path, const std::string& commit, const MachineLimits& machine,
-                  const BenchModel& model, const std::vector<BenchRow>& rows);
+void print_row_header(bool with_peers);
+void print_row(const BenchRow& row, bool with_peers);
+
+struct CheckLine;  // bench_history.h
+std::string report_json(const MachineLimits& machine, const BenchModel* model, const std::vector<BenchRow>& rows,
+                        const std::vector<std::string>& skipped, const std::vector<CheckLine>& check);
 
 }  // namespace bantam::cli

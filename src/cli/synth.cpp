@@ -84,6 +84,9 @@ Status synth(Options& options) {
   if (gguf) {
     BANTAM_TRY(model::config_to_gguf(config, &metadata));
     metadata.set_string("general.name", options.config + " synthetic");
+    // Other engines take the number of ids from here when there is no vocabulary.
+    metadata.set_u32(fmt::format("{}.vocab_size", model::family_name(config.family)),
+                     static_cast<uint32_t>(config.vocab_size));
     metadata.set_string("tokenizer.ggml.model", "no_vocab");
   } else {
     BANTAM_TRY_ASSIGN(OutputFolder made, OutputFolder::create(options.out));
