@@ -103,7 +103,7 @@ void add_compute_options(CLI::App& command, ComputeOptions* out) {
       ->group(kComputing);
   command.add_option("--isa", out->isa, "instruction set (also: the BANTAM_ISA variable); default: the best here")
       ->envname("BANTAM_ISA")
-      ->check(CLI::IsMember({"generic", "avx2", "avx512"}))
+      ->check(CLI::IsMember({"generic", "avx2", "avx512", "amx"}))
       ->group(kComputing);
   command.add_flag("--no-cache", out->no_cache, "neither read nor write the cache of packed weights")
       ->group(kComputing);

@@ -73,19 +73,19 @@ class Bench(Case):
         machine = reply["machine"]
         self.assertEqual((machine["threads"], machine["placement"], machine["ping_pong_ns"]), (1, "one thread", 0))
         self.assertEqual([(r["work"], r["tokens"], r["context"], r["batch"]) for r in reply["rows"]],
-                         [("start", 1, 0, 1), ("prefill", 16, 0, 1), ("prefill", 16, 64, 1), ("decode", 4, 0, 1),
+                         [("prefill", 16, 0, 1), ("prefill", 16, 64, 1), ("decode", 4, 0, 1),
                           ("decode", 4, 0, 2), ("decode", 4, 64, 1), ("decode", 4, 64, 2)])
-        for row in reply["rows"]:
+        start = reply["start"]
+        for row in [start, *reply["rows"]]:
             self.assertEqual(len(row["turns_tok_s"]), 2)
             self.assertAlmostEqual(row["tok_s"], sum(row["turns_tok_s"]) / 2, places=3)
             self.assertGreater(row["limit_share"], 0)
             self.assertGreater(row["probe"]["read_gbs"], 0)
-        start = reply["rows"][0]
         self.assertGreater(start["peak_rss_bytes"], os.path.getsize(self.model))
         self.assertLess(start["peak_rss_bytes"], 1 << 30)
         with open(history, newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
-        self.assertEqual([(line["engine"], line["work"]) for line in lines], [("bantam", r["work"]) for r in reply["rows"]])
+        self.assertEqual([(line["engine"], line["work"]) for line in lines], [("bantam", r["work"]) for r in [start, *reply["rows"]]])
         # The file's own rows are measured again, and the shares are compared.
         again = self.run_bantam("bench", self.model, "--threads", "1", "--repeats", "1", "--check", history, "--tolerance",
                                 "1", "--json").json()
@@ -123,7 +123,8 @@ class Bench(Case):
         reply = self.run_bantam("bench", self.model, *rows(repeats="2", prefill_context="64", batch="1,2"), "--json", "--csv",
                                 history, "--peer", self.peer, "--peer-args", "-fa 0", "--peer-args", "-fa '1'",
                                 "--peer-name", "other, engine", "--peer-batched", self.peer, env=self.fake()).json()
-        start, prefill, single, pair = reply["rows"]
+        start = reply["start"]
+        prefill, single, pair = reply["rows"]
         for row in (prefill, single):
             slow, quick = row["peers"]
             self.assertEqual((slow["engine"], slow["commit"], slow["flags"], slow["tok_s"]), ("other, engine", "abc123", "-fa 0", 25))

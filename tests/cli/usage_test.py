@@ -161,7 +161,7 @@ class Small(Case):
         csv = self.path("rows.csv")
         args = ["bench", "--prefill", "16", "--context", "0,64", "--batch", "1,2", "--decode-tokens", "2", "--repeats", "1", "-t", "1"]
         report = self.run_bantam(*args, "--json", "--csv", csv).json()
-        self.assertEqual({"machine", "model", "rows"}, set(report))
+        self.assertEqual({"machine", "model", "start", "rows"}, set(report))
         for key in ("cpu", "isa", "threads", "read_gbs", "fma_gflops", "int8_gops"):
             self.assertIn(key, report["machine"])
         for key in ("name", "type", "bytes"):
@@ -173,7 +173,7 @@ class Small(Case):
             self.assertIn(row["bound"], ("memory", "fma", "int8"))
         with open(csv, encoding="utf-8") as file:
             rows = file.read().splitlines()
-        self.assertEqual(len(rows), 6)
+        self.assertEqual(len(rows), 7)
         self.assertTrue(all(len(json.dumps(r)) > 20 for r in rows))
 
     def test_quiet_and_levels(self):

@@ -254,11 +254,10 @@ TEST(KvStore, LayoutRoundingAndUntouchedSlots) {
         auto kv = random_floats(n * stride + 2 * dh, 51, 100.0f);
         kv[0] = 1e-7f, kv[1] = 65519.0f, kv[2] = -5.9604645e-8f, kv[3] = 0.33325195f,
         kv[4] = 2.9802322e-8f;  // f16 edges
-        std::vector<std::byte> pages[3];
-        size_t count = 0;
+        std::vector<std::vector<std::byte>> pages;
         for (const Table* table : available_tables()) {
-          auto& head = pages[count++];
-          head.assign(static_cast<size_t>(row_bytes(dtype, 2 * kPageTok * dh)), std::byte{0x2A});
+          std::vector<std::byte>& head =
+              pages.emplace_back(static_cast<size_t>(row_bytes(dtype, 2 * kPageTok * dh)), std::byte{0x2A});
           table->rows.kv_store(kv.data(), kv.data() + dh, stride, n, first, dh, dtype, head.data());
           EXPECT_EQ(pages[0], head) << table->name;
         }

@@ -368,7 +368,8 @@ constexpr bool worth_tiles(int64_t tokens) {
 }
 
 void run_fast_amx(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
-  if (!worth_tiles(job.m) || packed_format(job.weight.dtype).halves() == 2) {
+  const DType dtype = job.weight.dtype;
+  if (!worth_tiles(job.m) || packed_format(dtype).halves() == 2 || dtype == DType::kBQ4) {
     static const LinearKernels::RunFn few = [] {
       LinearKernels kernels;
       fill_linear_avx512(kernels);
@@ -376,7 +377,7 @@ void run_fast_amx(const LinearJob& job, int64_t tile_begin, int64_t tile_end, st
     }();
     return few(job, tile_begin, tile_end, scratch);
   }
-  switch (job.weight.dtype) {
+  switch (dtype) {
     case DType::kQ8_0:
       return run_tiles<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
     case DType::kQ4_0:
