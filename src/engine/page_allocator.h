@@ -18,7 +18,9 @@ class PageAllocator {
 
   int32_t allocate();  // REQUIRES: free_pages() > 0; count 1
   void retain(int32_t page) { ++references_[static_cast<size_t>(page)]; }
-  void release(int32_t page);  // back to the free list at zero
+  // Back to the free list at zero, to be given out next. Holders release their pages from the last to the first, so
+  // that the next one gets ascending numbers again: neighbours in memory are read as one stream.
+  void release(int32_t page);
   int32_t references(int32_t page) const { return references_[static_cast<size_t>(page)]; }
   // Free list and counts agree: every page is either free once or referenced. For tests and debug builds.
   bool check_integrity() const;

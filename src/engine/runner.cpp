@@ -22,7 +22,7 @@ Status pool_full(int64_t needed, int64_t free) {
 }  // namespace
 
 SessionImpl::~SessionImpl() {
-  for (int32_t page : pages_) engine_->kv().release(page);
+  for (auto page = pages_.rbegin(); page != pages_.rend(); ++page) engine_->kv().release(*page);
 }
 
 SessionImpl::SessionImpl(EngineImpl* engine) : engine_(engine) {

@@ -214,7 +214,7 @@ void Scheduler::remember(Timeline& timeline) {
 }
 
 void Scheduler::release_pages(Timeline& timeline) {
-  for (int32_t page : timeline.pages) pages_->release(page);
+  for (auto page = timeline.pages.rbegin(); page != timeline.pages.rend(); ++page) pages_->release(*page);
   timeline.pages.clear();
   timeline.computed = timeline.remembered = 0;
 }
