@@ -332,7 +332,9 @@ TEST(Writers, ReferencePackagesReadWhatWeWrite) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "sharded");
   std::filesystem::create_directory(folder / "whole");
-  const Source plain = safetensors_source(), blocks = gguf_source();
+  const Source plain = safetensors_source();
+  // bq4 is a type of our own, which other readers refuse.
+  const Source blocks = every_type([](DType t) { return gguf_type_of(t).has_value() && t != DType::kBQ4; });
   GgufMetadataBuilder metadata;
   metadata.copy_all(*Checkpoint::open(golden("tiny.gguf"))->gguf());
   metadata.set_u32("t.u32", 7);
