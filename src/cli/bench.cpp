@@ -13,6 +13,7 @@
 #include "cli/bench_report.h"
 #include "cli/build_info.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/loaded_model.h"
 #include "cli/model_catalogue.h"
 #include "cli/options.h"

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "cli/child_process.h"
-#include "cli/command.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 

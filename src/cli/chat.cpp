@@ -5,6 +5,7 @@
 
 #include "cli/chat_state.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/terminal.h"
 
@@ -203,7 +204,8 @@ Status chat(Options& options) {
              : "/help for help, Ctrl+D leaves");
   }
   if (interactive) set_interrupt_limit(3);  // two impatient ones stop an answer only
-  LineEditor editor(interactive, options.no_history ? std::string() : history_path());
+  BANTAM_TRY_ASSIGN(LineReader input, LineReader::open("-"));
+  LineEditor editor(interactive, std::move(input), options.no_history ? std::string() : history_path());
   return converse(state, editor);
 }
 

@@ -15,7 +15,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "cli/command.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 namespace {

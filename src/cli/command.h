@@ -4,7 +4,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,14 +44,5 @@ void add_bench(CLI::App& app, Dispatch& dispatch);
 void add_cache(CLI::App& app, Dispatch& dispatch);
 void add_completion(CLI::App& app, Dispatch& dispatch);
 void add_version(CLI::App& app, Dispatch& dispatch);
-
-// Set by Ctrl+C (SIGINT) and SIGTERM. Long work polls it and ends with kCancelled.
-std::atomic<bool>& interrupted();
-// Whether it was set; clears it, for programs that go on (chat).
-bool take_interrupt();
-// At this many unheard interrupts the program ends at once; 2 unless set.
-void set_interrupt_limit(int presses);
-// The Status of interrupted work.
-Status interrupted_status();
 
 }  // namespace bantam::cli

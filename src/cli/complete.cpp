@@ -1,5 +1,6 @@
 // bantam complete: raw continuation of a text, no template. With --jsonl many of them, one request per line.
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/jsonl.h"
 #include "cli/loaded_model.h"
 #include "cli/terminal.h"

@@ -4,6 +4,7 @@
 
 #include "base/mmap.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/model_catalogue.h"
 #include "cli/model_export.h"
 #include "cli/options.h"

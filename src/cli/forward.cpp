@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/forward_runner.h"
+#include "cli/interrupt.h"
 #include "cli/jsonl.h"
 #include "cli/loaded_model.h"
 #include "cli/model_catalogue.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cli/command.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 namespace {

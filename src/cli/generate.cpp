@@ -12,6 +12,7 @@
 
 #include "base/mmap.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/jsonl.h"
 #include "cli/loaded_model.h"
 #include "cli/terminal.h"

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "base/mmap.h"
-#include "cli/command.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 

@@ -4,21 +4,43 @@
 
 #include <histedit.h>
 #include <langinfo.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
+#include <optional>
 #include <string_view>
 
-#include "cli/command.h"
-#include "cli/line_reader.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 namespace {
 
 constexpr int kHistoryEntries = 1000;
 constexpr std::wstring_view kPasteEnd = L"\033[201~";
+
+// The next character typed: 1 and the character, 0 at the end, -1 after Ctrl+C and on errors. Bytes that are no UTF-8
+// are passed over.
+int read_character(EditLine*, wchar_t* out) {
+  std::mbstate_t state{};
+  for (;;) {
+    char byte;
+    if (!wait_for_input(STDIN_FILENO)) {
+      errno = EINTR;
+      return -1;
+    }
+    const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return static_cast<int>(n);
+    const size_t used = std::mbrtowc(out, &byte, 1, &state);
+    if (used <= 1) return 1;
+    if (used == static_cast<size_t>(-1)) state = {};
+  }
+}
 
 // Takes what the terminal pastes, up to its end mark, as text: line ends in it do not send the message.
 unsigned char on_paste(EditLine* el, int) {
@@ -74,6 +96,7 @@ struct LineEditor::Terminal {
     ::el_set(el, EL_CLIENTDATA, this);
     ::el_set(el, EL_PROMPT, &Terminal::get_prompt);
     ::el_set(el, EL_EDITOR, "emacs");
+    ::el_set(el, EL_GETCFN, &read_character);
     ::el_set(el, EL_HIST, ::history, history);
     ::el_set(el, EL_ADDFN, "bantam-paste", "insert pasted text", &on_paste);
     constexpr const char* kKeys[][2] = {
@@ -84,13 +107,16 @@ struct LineEditor::Terminal {
     for (const auto& [keys, action] : kKeys) ::el_set(el, EL_BIND, keys, action, nullptr);
     ::el_source(el, nullptr);  // the user's ~/.editrc
   }
+  std::optional<std::string> edit(const std::string& with_prompt);
+
   ~Terminal() {
     if (el != nullptr) ::el_end(el);
     ::history_end(history);
   }
 };
 
-LineEditor::LineEditor(bool interactive, std::string history_file) : history_file_(std::move(history_file)) {
+LineEditor::LineEditor(bool interactive, LineReader input, std::string history_file)
+    : input_(std::move(input)), history_file_(std::move(history_file)) {
   if (!interactive) return;
   terminal_ = std::make_unique<Terminal>();
   if (terminal_->el == nullptr) {
@@ -107,35 +133,39 @@ LineEditor::~LineEditor() {
   ::history(terminal_->history, &event, H_SAVE, history_file_.c_str());
 }
 
+// The line typed, nothing at the end of the input or after Ctrl+C.
+std::optional<std::string> LineEditor::Terminal::edit(const std::string& with_prompt) {
+  prompt = with_prompt;
+  ::el_resize(el);
+  // Before the prompt is printed: a Ctrl+D pressed on seeing it would mean nothing to the line-wise terminal.
+  ::el_set(el, EL_PREP_TERM, 1);
+  const char* term = std::getenv("TERM");
+  const bool pastes = term != nullptr && std::strcmp(term, "dumb") != 0;
+  bracketed_paste(pastes, "\033[?2004h");
+  int size = 0;
+  const char* text = ::el_gets(el, &size);
+  bracketed_paste(pastes, "\033[?2004l");
+  ::el_set(el, EL_PREP_TERM, 0);
+  if (text == nullptr || size <= 0) return std::nullopt;
+  std::string line(text, static_cast<size_t>(size));
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+  return line;
+}
+
 LineEditor::Outcome LineEditor::read(const std::string& prompt, std::string* line) {
-  const InterruptibleWait interruptible;
   line->clear();
-  bool ended = false;
+  bool ended;
   if (terminal_) {
-    terminal_->prompt = prompt;
-    ::el_resize(terminal_->el);
-    const char* term = std::getenv("TERM");
-    const bool pastes = term != nullptr && std::strcmp(term, "dumb") != 0;
-    bracketed_paste(pastes, "\033[?2004h");
-    int size = 0;
-    const char* text = ::el_gets(terminal_->el, &size);
-    bracketed_paste(pastes, "\033[?2004l");
-    ended = text == nullptr || size <= 0;
-    if (!ended) line->assign(text, static_cast<size_t>(size));
+    std::optional<std::string> typed = terminal_->edit(prompt);
+    ended = !typed;
+    if (typed) *line = std::move(*typed);
   } else {
-    char* text = nullptr;
-    size_t capacity = 0;
-    const ssize_t n = ::getline(&text, &capacity, stdin);
-    ended = n < 0;
-    if (!ended) line->assign(text, static_cast<size_t>(n));
-    std::free(text);
+    ended = !input_.next(line);
   }
   if (take_interrupt()) {
-    std::clearerr(stdin);
     if (terminal_) std::fputs("\n", stdout);
     return Outcome::kInterrupted;
   }
-  while (!line->empty() && (line->back() == '\n' || line->back() == '\r')) line->pop_back();
   return ended ? Outcome::kEnd : Outcome::kLine;
 }
 

@@ -5,12 +5,15 @@
 #include <memory>
 #include <string>
 
+#include "cli/line_reader.h"
+
 namespace bantam::cli {
 
 class LineEditor {
  public:
-  // interactive: prompts and edits; else reads stdin silently. history_file "" keeps history in memory only.
-  LineEditor(bool interactive, std::string history_file);
+  // interactive: prompts and edits on the terminal; else reads `input` silently. history_file "" keeps history in
+  // memory only.
+  LineEditor(bool interactive, LineReader input, std::string history_file);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;
@@ -20,7 +23,8 @@ class LineEditor {
   void remember(const std::string& entry);
 
  private:
-  struct Terminal;                      // libedit's objects
+  struct Terminal;  // libedit's objects
+  LineReader input_;
   std::unique_ptr<Terminal> terminal_;  // null when not interactive
   std::string history_file_;
 };

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/mmap.h"
-#include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/terminal.h"
 
 namespace bantam::cli {
@@ -19,28 +19,16 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 16;
 
-// Like read(), again after signals other than Ctrl+C; -1 after that one.
+// Like read(), but -1 after Ctrl+C, also while it waits.
 ssize_t read_some(int fd, char* out, size_t size) {
-  const InterruptibleWait wait;
-  for (;;) {
-    if (interrupted()) return -1;
+  while (wait_for_input(fd)) {
     const ssize_t n = ::read(fd, out, size);
     if (n >= 0 || errno != EINTR) return n;
   }
+  return -1;
 }
 
 }  // namespace
-
-InterruptibleWait::InterruptibleWait() {
-  ::sigaction(SIGINT, nullptr, &previous_);
-  struct sigaction action = previous_;
-  action.sa_flags &= ~SA_RESTART;
-  ::sigaction(SIGINT, &action, nullptr);
-}
-
-InterruptibleWait::~InterruptibleWait() {
-  ::sigaction(SIGINT, &previous_, nullptr);
-}
 
 Result<LineReader> LineReader::open(const std::string& path) {
   LineReader reader;
@@ -79,7 +67,7 @@ bool LineReader::fill() {
   buffer_.resize(size + kReadBytes);
   const ssize_t n = read_some(fd_, buffer_.data() + size, kReadBytes);
   buffer_.resize(size + static_cast<size_t>(std::max<ssize_t>(n, 0)));
-  if (n <= 0) ended_ = true;
+  if (n == 0 || (n < 0 && !interrupted())) ended_ = true;
   return n > 0;
 }
 

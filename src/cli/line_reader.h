@@ -1,7 +1,6 @@
 // Input of commands: lines of a file or of stdin, and whole texts from stdin. Ctrl+C ends a wait for input. One thread.
 #pragma once
 
-#include <csignal>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,18 +9,6 @@
 #include "cli/options.h"
 
 namespace bantam::cli {
-
-// While it lives, Ctrl+C makes a blocked read() return instead of going on.
-class InterruptibleWait {
- public:
-  InterruptibleWait();
-  ~InterruptibleWait();
-  InterruptibleWait(const InterruptibleWait&) = delete;
-  InterruptibleWait& operator=(const InterruptibleWait&) = delete;
-
- private:
-  struct sigaction previous_ {};
-};
 
 inline constexpr size_t kMaxLineBytes = size_t{256} << 20;
 

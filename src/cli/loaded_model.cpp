@@ -1,7 +1,7 @@
 // See loaded_model.h.
 #include "cli/loaded_model.h"
 
-#include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/terminal.h"
 #include "engine/model_files.h"
 #include "engine/runner.h"

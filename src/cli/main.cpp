@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -13,21 +12,10 @@
 #include "cli/build_info.h"
 #include "cli/command.h"
 #include "cli/help_formatter.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 namespace {
-
-std::atomic<bool> g_interrupted{false};
-std::atomic<int> g_presses{0}, g_limit{2};
-
-// One more Ctrl+C than is heard ends the program at once.
-extern "C" void on_interrupt(int signal) {
-  g_interrupted = true;
-  if (++g_presses >= g_limit) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-}
 
 int exit_code(ErrorCode code) {
   switch (code) {
@@ -114,13 +102,6 @@ std::string complaint(const CLI::App* app, const CLI::Error& error) {
                      chosen.empty() ? "" : chosen[0]->get_name() + " ");
 }
 
-void install_signal_handlers() {
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away and a full quota are failed writes, not silent deaths
-  std::signal(SIGXFSZ, SIG_IGN);
-}
-
 int report(const Status& status) {
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     if (errno != EPIPE) fmt::print(stderr, "bantam: cannot write to stdout: {}\n", std::strerror(errno));
@@ -165,20 +146,6 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-
-std::atomic<bool>& interrupted() {
-  return g_interrupted;
-}
-bool take_interrupt() {
-  g_presses = 0;
-  return g_interrupted.exchange(false);
-}
-void set_interrupt_limit(int presses) {
-  g_limit = presses;
-}
-Status interrupted_status() {
-  return make_error(ErrorCode::kCancelled, "interrupted");
-}
 
 }  // namespace bantam::cli
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/jsonl.h"
 #include "cli/loaded_model.h"
 #include "cli/terminal.h"

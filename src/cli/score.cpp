@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/jsonl.h"
 #include "cli/loaded_model.h"
 #include "cli/model_catalogue.h"

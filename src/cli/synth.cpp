@@ -8,6 +8,7 @@
 #include "base/mmap.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/model_export.h"
 #include "cli/options.h"
 #include "cli/terminal.h"

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cli/command.h"
+#include "cli/interrupt.h"
 
 namespace bantam::cli {
 
