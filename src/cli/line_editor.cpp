@@ -2,6 +2,7 @@
 // function of ours.
 #include "cli/line_editor.h"
 
+#include <fcntl.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <unistd.h>
@@ -24,17 +25,18 @@ constexpr int kHistoryEntries = 1000;
 constexpr std::wstring_view kPasteEnd = L"\033[201~";
 
 // The next character typed: 1 and the character, 0 at the end, -1 after Ctrl+C and on errors. Bytes that are no UTF-8
-// are passed over.
-int read_character(EditLine*, wchar_t* out) {
+// are passed over. The descriptor does not block: a Ctrl+C discards what was typed before it, possibly between the wait
+// and the read.
+int read_character(int fd, wchar_t* out) {
   std::mbstate_t state{};
   for (;;) {
     char byte;
-    if (!wait_for_input(STDIN_FILENO)) {
+    if (!wait_for_input(fd)) {
       errno = EINTR;
       return -1;
     }
-    const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = ::read(fd, &byte, 1);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n <= 0) return static_cast<int>(n);
     const size_t used = std::mbrtowc(out, &byte, 1, &state);
     if (used <= 1) return 1;
@@ -78,11 +80,18 @@ struct LineEditor::Terminal {
   EditLine* el = nullptr;
   History* history = nullptr;
   std::string prompt;
+  // Of stdin's terminal, opened once more because not blocking is a setting that all holders of a descriptor share.
+  int fd = ::open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-  static char* get_prompt(EditLine* el) {
+  static Terminal& of(EditLine* el) {
     void* self = nullptr;
     ::el_get(el, EL_CLIENTDATA, &self);
-    return static_cast<Terminal*>(self)->prompt.data();
+    return *static_cast<Terminal*>(self);
+  }
+  static char* get_prompt(EditLine* el) { return of(el).prompt.data(); }
+  static int get_character(EditLine* el, wchar_t* out) {
+    const int own = of(el).fd;
+    return read_character(own >= 0 ? own : STDIN_FILENO, out);
   }
 
   Terminal() {
@@ -96,7 +105,7 @@ struct LineEditor::Terminal {
     ::el_set(el, EL_CLIENTDATA, this);
     ::el_set(el, EL_PROMPT, &Terminal::get_prompt);
     ::el_set(el, EL_EDITOR, "emacs");
-    ::el_set(el, EL_GETCFN, &read_character);
+    ::el_set(el, EL_GETCFN, &Terminal::get_character);
     ::el_set(el, EL_HIST, ::history, history);
     ::el_set(el, EL_ADDFN, "bantam-paste", "insert pasted text", &on_paste);
     constexpr const char* kKeys[][2] = {
@@ -110,6 +119,7 @@ struct LineEditor::Terminal {
   std::optional<std::string> edit(const std::string& with_prompt);
 
   ~Terminal() {
+    if (fd >= 0) ::close(fd);
     if (el != nullptr) ::el_end(el);
     ::history_end(history);
   }
