@@ -35,6 +35,7 @@ void add_render(CLI::App& app, Dispatch& dispatch);
 void add_forward(CLI::App& app, Dispatch& dispatch);
 void add_generate(CLI::App& app, Dispatch& dispatch);
 void add_score(CLI::App& app, Dispatch& dispatch);
+void add_serve(CLI::App& app, Dispatch& dispatch);
 void add_show(CLI::App& app, Dispatch& dispatch);
 void add_plan(CLI::App& app, Dispatch& dispatch);
 void add_convert(CLI::App& app, Dispatch& dispatch);

@@ -18,6 +18,7 @@
 #include "cli/terminal.h"
 #include "engine/batch_generator.h"
 #include "engine/model_files.h"
+#include "server/error_reply.h"
 #include "server/openai_request.h"
 #include "server/openai_response.h"
 
@@ -112,7 +113,8 @@ struct Request {
   LineKey key;
   bool chat = true, with_logprobs = false;
   std::vector<std::optional<engine::Generation>> choices;
-  size_t missing = 0;
+  size_t n = 1, missing = 0;                 // choices per prompt; answers still to come
+  std::vector<std::vector<int32_t>> echoed;  // prompts that belong to their answers
 };
 
 class Run {
@@ -121,7 +123,7 @@ class Run {
       : options_(options),
         model_(model),
         served_{engine::model_name(options.compute.model), &model.engine.info(), &model.tokenizer, kind},
-        batch_(model.engine, model.tokenizer, {.running = options.batch, .queue = 8 * options.batch}) {}
+        batch_(model.engine, model.tokenizer, {.running = options.batch, .queue = 8 * options.batch + 256}) {}
 
   Status run(const std::string& in, const std::string& out) {
     std::set<LineKey> done;
@@ -178,7 +180,7 @@ class Run {
     const Status status = request.ok() ? submit(*request, key) : std::move(request).status();
     if (!status.ok()) {
       ++bad_;
-      BANTAM_TRY(write(key, server::http_status(status), server::error_response(status)));
+      BANTAM_TRY(write(key, server::http_status(status), server::error_object(status)));
     }
     return true;
   }
@@ -192,33 +194,44 @@ class Run {
     if (!chat && url != "/v1/completions") {
       return bad_input("url: expected /v1/chat/completions or /v1/completions, got {:?}", url);
     }
+    std::vector<server::PreparedRequest> prompts;
     if (chat) {
-      BANTAM_TRY_ASSIGN(const server::ChatRequest request, server::parse_chat_request(*body));
-      BANTAM_TRY_ASSIGN(server::PreparedRequest prepared, server::prepare(request, served_));
-      return submit(key, true, request, std::move(prepared));
+      BANTAM_TRY_ASSIGN(const server::ChatRequest wish, server::parse_chat_request(*body));
+      BANTAM_TRY_ASSIGN(server::PreparedRequest prepared, server::prepare(wish, served_));
+      prompts.push_back(std::move(prepared));
+      return submit(key, chat, wish, std::move(prompts), false);
     }
-    BANTAM_TRY_ASSIGN(const server::CompletionRequest request, server::parse_completion_request(*body));
-    BANTAM_TRY_ASSIGN(server::PreparedRequest prepared, server::prepare(request, served_));
-    return submit(key, false, request, std::move(prepared));
+    BANTAM_TRY_ASSIGN(const server::CompletionRequest wish, server::parse_completion_request(*body));
+    for (size_t i = 0; i < wish.prompts.size(); ++i) {
+      BANTAM_TRY_ASSIGN(server::PreparedRequest prepared, server::prepare(wish, i, served_));
+      prompts.push_back(std::move(prepared));
+    }
+    return submit(key, chat, wish, std::move(prompts), wish.echo);
   }
 
   Status submit(const LineKey& key, bool chat, const server::GenerationRequest& wish,
-                server::PreparedRequest prepared) {
-    const auto n = static_cast<size_t>(wish.n);
+                std::vector<server::PreparedRequest> prompts, bool echo) {
     auto request = std::make_shared<Request>();
     request->key = key;
     request->chat = chat;
     request->with_logprobs = wish.top_logprobs >= 0;
-    request->choices.resize(n);
-    request->missing = n;
-    for (size_t i = 0; i < n; ++i) {
+    request->n = static_cast<size_t>(wish.n);
+    request->missing = request->n * prompts.size();
+    request->choices.resize(request->missing);
+    for (size_t i = 0; i < request->choices.size(); ++i) {
+      const server::PreparedRequest& prompt = prompts[i / request->n];
+      if (echo && i % request->n == 0) request->echoed.push_back(prompt.ids);
       engine::BatchGenerator::Job job;
       job.id = next_id_++;
-      job.prompt = prepared.ids;
-      job.options = prepared.options;
-      job.options.sampling.choice = i;
+      job.prompt = prompt.ids;
+      job.options = prompt.options;
+      job.options.sampling.choice = i % request->n;
       job.on_done = [this, request, i](engine::Generation answer) { finish(*request, i, std::move(answer)); };
-      BANTAM_TRY(batch_.submit(std::move(job)));  // the first choice fails or none does
+      const Status status = batch_.submit(std::move(job));
+      if (status.ok()) continue;
+      // The line gets this error; what was taken of it never completes.
+      for (size_t k = 1; k <= i; ++k) batch_.cancel(next_id_ - 1 - static_cast<int64_t>(k));
+      return status;
     }
     return {};
   }
@@ -231,8 +244,11 @@ class Run {
     for (auto& one : request.choices) choices.push_back(std::move(*one));
     const server::ResponseHead head{fmt::format("{}-{}", request.chat ? "chatcmpl" : "cmpl", request.key.line),
                                     static_cast<int64_t>(std::time(nullptr)), served_.name};
-    const auto make = request.chat ? server::chat_completion : server::text_completion;
-    const Status status = write(request.key, 200, make(head, choices, request.with_logprobs, model_.tokenizer));
+    const Status status =
+        write(request.key, 200,
+              request.chat ? server::chat_completion(head, choices, request.with_logprobs, model_.tokenizer)
+                           : server::text_completion(head, {choices, request.n, request.with_logprobs, request.echoed},
+                                                     model_.tokenizer));
     if (!status.ok()) write_error_ = status;
   }
 

@@ -8,18 +8,9 @@
 
 namespace bantam::cli {
 
-Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output) {
-  BANTAM_TRY_ASSIGN(const ModelSource source, find_model(compute.model));
-  BANTAM_TRY_ASSIGN(text::Tokenizer tokenizer, open_tokenizer(compute.model));
-  ProgressBar bar(output, "loading", "bytes");
-  BANTAM_TRY_ASSIGN(Engine engine, Engine::load(source, engine_options(compute), [&](int64_t done, int64_t total) {
-                      bar.update(done, total);
-                      return !interrupted();
-                    }));
-  bar.clear();
+void tell_model(const OutputOptions& output, const std::string& model, Engine& engine) {
   const ModelInfo& info = engine.info();
-  engine.set_textless_ids(engine::textless_ids(tokenizer, info.vocab_rows));
-  const std::string name = model_name(compute.model);
+  const std::string name = model_name(model);
   std::string line = fmt::format("{} · {} · {} · context {}", name, info.weight_type, human_bytes(info.weights_bytes),
                                  with_commas(info.context_tok));
   if (info.context_was_limited) {
@@ -33,7 +24,20 @@ Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOption
                              info.from_packed_cache ? "read as packed before" : "loaded", info.load_ms,
                              human_bytes(info.weights_bytes), human_bytes(info.workspace_bytes),
                              human_bytes(info.kv_bytes_per_tok)));
-  return LoadedModel{name, std::move(engine), std::move(tokenizer)};
+}
+
+Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output) {
+  BANTAM_TRY_ASSIGN(const ModelSource source, find_model(compute.model));
+  BANTAM_TRY_ASSIGN(text::Tokenizer tokenizer, open_tokenizer(compute.model));
+  ProgressBar bar(output, "loading", "bytes");
+  BANTAM_TRY_ASSIGN(Engine engine, Engine::load(source, engine_options(compute), [&](int64_t done, int64_t total) {
+                      bar.update(done, total);
+                      return !interrupted();
+                    }));
+  bar.clear();
+  engine.set_textless_ids(engine::textless_ids(tokenizer, engine.info().vocab_rows));
+  tell_model(output, compute.model, engine);
+  return LoadedModel{model_name(compute.model), std::move(engine), std::move(tokenizer)};
 }
 
 void tell_cache(const OutputOptions& output, const EngineImpl& engine) {

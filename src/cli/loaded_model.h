@@ -25,6 +25,9 @@ struct LoadedModel {
 // the default cut to free memory is said too.
 Result<LoadedModel> load_model(const ComputeOptions& compute, const OutputOptions& output);
 
+// In one line what runs: name, type, context, threads; whether the context was cut to free memory; and tell_cache().
+void tell_model(const OutputOptions& output, const std::string& model, Engine& engine);
+
 // Warns when something was wrong with the cache of packed weights, and notes when it is being written: the program will
 // wait for that before it exits.
 void tell_cache(const OutputOptions& output, const EngineImpl& engine);

@@ -120,7 +120,7 @@ int run(int argc, char** argv) {
   app.failure_message(complaint);
   Dispatch dispatch;
   for (auto* add :
-       {add_chat, add_run, add_complete, add_tokenize, add_detokenize, add_render, add_forward, add_generate, add_score,
+       {add_chat, add_run, add_complete, add_tokenize, add_detokenize, add_render, add_forward, add_generate, add_serve, add_score,
         add_show, add_plan, add_convert, add_quantize, add_synth, add_bench, add_cache, add_completion, add_version}) {
     add(app, dispatch);
   }

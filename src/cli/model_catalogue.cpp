@@ -32,6 +32,11 @@ Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::W
   return formats::Checkpoint::open(source.path, weights);
 }
 
+int64_t model_file_bytes(const std::string& model) {
+  const auto checkpoint = open_checkpoint(model, formats::Weights::kIfPresent);
+  return checkpoint.ok() ? static_cast<int64_t>(checkpoint->file_bytes()) : 0;
+}
+
 Result<text::Tokenizer> open_tokenizer(const std::string& model) {
   BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint, open_checkpoint(model, formats::Weights::kSkip));
   return engine::load_tokenizer(checkpoint);

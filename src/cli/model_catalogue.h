@@ -22,6 +22,9 @@ Result<ModelSource> find_model(const std::string& model);
 // The name to print: the path's last part, or "bantam-nano (house model)".
 std::string model_name(const std::string& model);
 
+// Bytes of its files, or 0 when they cannot be opened.
+int64_t model_file_bytes(const std::string& model);
+
 // Opens the files of MODEL; weights as asked.
 Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::Weights weights);
 Result<text::Tokenizer> open_tokenizer(const std::string& model);

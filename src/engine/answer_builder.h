@@ -24,6 +24,7 @@ struct GenerateOptions {
   std::vector<int32_t> stop_ids;   // end-of-turn tokens
   bool parse_answer = true;        // false: raw continuation, everything is content
   bool starts_in_thinking = false;
+  int64_t thinking_budget_tok = -1, resumed_tok = 0; int32_t prompt_logprobs = -1;
   const std::atomic<bool>* cancel = nullptr;
 };
 
@@ -33,7 +34,7 @@ std::string_view finish_reason_name(FinishReason reason);
 struct Generation {
   std::string text, reasoning;
   std::vector<ToolCall> tool_calls;
-  std::vector<Sampled> tokens;  // every generated id, the final stop id included
+  std::vector<Sampled> prompt_logprobs; std::vector<Sampled> tokens;  // every generated id, the final stop id included
   FinishReason finish_reason = FinishReason::kStop;
   bool context_full = false;  // kLength because the context ended, not max_tok
   int64_t prompt_tok = 0, cached_tok = 0, reasoning_tok = 0;

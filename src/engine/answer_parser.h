@@ -18,9 +18,10 @@ struct ToolCall {
 };
 
 struct AnswerDelta {
-  enum class Kind : uint8_t { kNone, kReasoning, kContent };
+  enum class Kind : uint8_t { kNone, kReasoning, kContent, kToolName, kToolArguments };
   Kind kind = Kind::kNone;
   std::string text;
+  int32_t call = -1;
 };
 
 class AnswerParser {

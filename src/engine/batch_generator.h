@@ -23,6 +23,7 @@ class BatchGenerator {
     std::string owner;
     std::vector<int32_t> prompt;
     GenerateOptions options;  // options.cancel is not looked at: cancel(id)
+    std::function<void(const Sampled&, bool)> on_token; std::function<void(int64_t,int64_t,int64_t)> on_progress;
     DeltaFn on_delta;         // may be empty
     std::function<void(Generation)> on_done;
   };

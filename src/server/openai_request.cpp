@@ -7,73 +7,14 @@
 #include <limits>
 #include <string_view>
 
+#include "server/openai_response.h"
+#include "server/request_fields.h"
+
 namespace bantam::server {
 namespace {
 
 constexpr int64_t kMaxTok = int64_t{1} << 30;
-
-// The fields of one object; remembers which were read, so that the others can be listed.
-class Fields {
- public:
-  explicit Fields(const JsonValue& body) : body_(body) {}
-
-  const JsonValue* find(std::string_view key) {
-    read_.push_back(key);
-    const JsonValue* value = body_.find(key);
-    return value == nullptr || value->is_null() ? nullptr : value;
-  }
-  template <class T>
-  Status number(std::string_view key, double low, double high, std::optional<T>* out) {
-    const JsonValue* value = find(key);
-    if (value == nullptr) return {};
-    auto parsed = value->as_double();
-    if (!parsed.ok()) return bad_input("{}: expected a number, got {}", key, value->kind_name());
-    if (!(*parsed >= low && *parsed <= high)) {
-      return bad_input("{}: expected a number from {} to {}, got {}", key, low, high, *parsed);
-    }
-    *out = static_cast<T>(*parsed);
-    return {};
-  }
-  template <class T>
-  Status integer(std::string_view key, int64_t low, int64_t high, std::optional<T>* out) {
-    const JsonValue* value = find(key);
-    if (value == nullptr) return {};
-    auto parsed = value->as_int64();
-    if (!parsed.ok()) return bad_input("{}: expected a whole number, got {}", key, value->kind_name());
-    if (*parsed < low || *parsed > high) {
-      return bad_input("{}: expected a whole number from {} to {}, got {}", key, low, high, *parsed);
-    }
-    *out = static_cast<T>(*parsed);
-    return {};
-  }
-  Status boolean(std::string_view key, std::optional<bool>* out) {
-    const JsonValue* value = find(key);
-    if (value == nullptr) return {};
-    if (!value->is_bool()) return bad_input("{}: expected true or false, got {}", key, value->kind_name());
-    *out = value->as_bool();
-    return {};
-  }
-  Status string(std::string_view key, std::string* out) {
-    const JsonValue* value = find(key);
-    if (value == nullptr) return {};
-    if (!value->is_string()) return bad_input("{}: expected a string, got {}", key, value->kind_name());
-    *out = value->as_string();
-    return {};
-  }
-  // Fields that say nothing about the answer.
-  void ignore(std::initializer_list<std::string_view> keys) { read_.insert(read_.end(), keys.begin(), keys.end()); }
-  std::vector<std::string> unread() const {
-    std::vector<std::string> out;
-    for (const auto& [key, value] : body_.members()) {
-      if (std::find(read_.begin(), read_.end(), key) == read_.end()) out.push_back(key);
-    }
-    return out;
-  }
-
- private:
-  const JsonValue& body_;
-  std::vector<std::string_view> read_;
-};
+constexpr int64_t kMostChoices = 256;  // of one request for completions
 
 Status parse_stops(Fields& fields, std::vector<std::string>* out) {
   constexpr size_t kMostStops = 16;
@@ -134,8 +75,17 @@ Status parse_common(Fields& fields, GenerationRequest* out) {
   std::optional<bool> stream;
   BANTAM_TRY(fields.boolean("stream", &stream));
   out->stream = stream.value_or(false);
-  fields.ignore({"stream_options", "user", "metadata", "store", "service_tier", "parallel_tool_calls",
-                 "prompt_cache_key", "safety_identifier"});
+  if (const JsonValue* options = fields.find("stream_options")) {
+    if (!options->is_object()) return bad_input("stream_options: expected an object, got {}", options->kind_name());
+    std::optional<bool> usage;
+    BANTAM_TRY(Fields(*options, "stream_options.").boolean("include_usage", &usage));
+    out->include_usage = usage.value_or(false);
+  }
+  std::optional<bool> progress;
+  BANTAM_TRY(fields.boolean("return_progress", &progress));
+  out->return_progress = progress.value_or(false);
+  fields.ignore(
+      {"user", "metadata", "store", "service_tier", "parallel_tool_calls", "prompt_cache_key", "safety_identifier"});
   BANTAM_TRY(parse_stops(fields, &out->stops));
   return parse_logit_bias(fields, &out->logit_bias);
 }
@@ -200,21 +150,43 @@ Status parse_tools(Fields& fields, JsonValue* out) {
   return {};
 }
 
-// enable_thinking, think, chat_template_kwargs.enable_thinking and reasoning_effort say the same; the first one counts.
-Status parse_thinking(Fields& fields, std::optional<bool>* out) {
-  std::optional<bool> plain, think, nested;
+// Tokens of thinking that an effort stands for; nothing for one without a limit.
+Result<std::optional<int64_t>> budget_of(const std::string& effort) {
+  constexpr std::pair<std::string_view, int64_t> kEfforts[] = {{"low", 256}, {"medium", 1024}, {"high", 4096}};
+  for (const auto& [name, tok] : kEfforts) {
+    if (effort == name) return std::optional<int64_t>(tok);
+  }
+  if (effort == "none" || effort == "minimal" || effort == "xhigh" || effort.empty()) return std::optional<int64_t>();
+  return bad_input("reasoning_effort: expected none, minimal, low, medium, high or xhigh, got {:?}", effort);
+}
+
+// enable_thinking, think, chat_template_kwargs.enable_thinking, thinking.type and reasoning_effort say the same; the
+// first one counts. So do thinking_budget, thinking.budget_tokens and the effort's preset.
+Status parse_thinking(Fields& fields, ChatRequest* out) {
+  std::optional<bool> plain, think, nested, by_type, by_effort;
   BANTAM_TRY(fields.boolean("enable_thinking", &plain));
   BANTAM_TRY(fields.boolean("think", &think));
   if (const JsonValue* kwargs = fields.find("chat_template_kwargs")) {
-    Fields inner(*kwargs);
-    BANTAM_TRY(inner.boolean("enable_thinking", &nested));
+    BANTAM_TRY(Fields(*kwargs, "chat_template_kwargs.").boolean("enable_thinking", &nested));
+  }
+  std::optional<int64_t> budget, typed_budget;
+  BANTAM_TRY(fields.integer("thinking_budget", 0, kMaxTok, &budget));
+  if (const JsonValue* thinking = fields.find("thinking")) {
+    Fields inner(*thinking, "thinking.");
+    std::string type;
+    BANTAM_TRY(inner.string("type", &type));
+    if (type == "enabled" || type == "disabled") by_type = type == "enabled";
+    BANTAM_TRY(inner.integer("budget_tokens", 0, kMaxTok, &typed_budget));
   }
   std::string effort;
   BANTAM_TRY(fields.string("reasoning_effort", &effort));
-  std::optional<bool> by_effort;
-  if (!effort.empty()) by_effort = effort != "none";
-  for (const std::optional<bool>& wish : {plain, think, nested, by_effort}) {
-    if (wish && !*out) *out = wish;
+  BANTAM_TRY_ASSIGN(const std::optional<int64_t> by_preset, budget_of(effort));
+  if (!effort.empty()) by_effort = effort != "none" && effort != "minimal";
+  for (const std::optional<bool>& wish : {plain, think, nested, by_type, by_effort}) {
+    if (wish && !out->thinking) out->thinking = wish;
+  }
+  for (const std::optional<int64_t>& wish : {budget, typed_budget, by_preset}) {
+    if (wish && !out->thinking_budget) out->thinking_budget = wish;
   }
   return {};
 }
@@ -244,6 +216,28 @@ Result<engine::GenerateOptions> options_for(const GenerationRequest& request, co
   return out;
 }
 
+// A text, token ids, or an array of either: one prompt each.
+Status parse_prompts(Fields& fields, std::vector<CompletionRequest::Prompt>* out) {
+  const JsonValue* prompt = fields.find("prompt");
+  constexpr const char* kExpected = "prompt: expected a non-empty string, token ids, or an array of these";
+  if (prompt == nullptr) return bad_input("{}", kExpected);
+  const bool one =
+      prompt->is_string() || (prompt->is_array() && !prompt->items().empty() && prompt->items()[0].is_number());
+  if (!one && !prompt->is_array()) return bad_input("{}; got {}", kExpected, prompt->kind_name());
+  const std::vector<JsonValue> single = one ? std::vector<JsonValue>{*prompt} : std::vector<JsonValue>();
+  for (const JsonValue& item : one ? single : prompt->items()) {
+    CompletionRequest::Prompt& next = out->emplace_back();
+    if (item.is_string()) {
+      next.text = item.as_string();
+    } else {
+      BANTAM_TRY(parse_ids(item, "prompt", &next.ids));
+    }
+    if (next.text.empty() && next.ids.empty()) return bad_input("{}", kExpected);
+  }
+  if (out->empty()) return bad_input("{}", kExpected);
+  return {};
+}
+
 }  // namespace
 
 Result<ChatRequest> parse_chat_request(const JsonValue& body) {
@@ -253,7 +247,10 @@ Result<ChatRequest> parse_chat_request(const JsonValue& body) {
   BANTAM_TRY(parse_common(fields, &out));
   BANTAM_TRY(parse_messages(fields, &out.messages));
   BANTAM_TRY(parse_tools(fields, &out.tools));
-  BANTAM_TRY(parse_thinking(fields, &out.thinking));
+  BANTAM_TRY(parse_thinking(fields, &out));
+  if (const JsonValue* prefix = fields.find("prefix_token_ids")) {
+    BANTAM_TRY(parse_ids(*prefix, "prefix_token_ids", &out.prefix_ids));
+  }
   BANTAM_TRY(parse_response_format(fields));
   std::optional<bool> logprobs;
   std::optional<int32_t> top;
@@ -270,25 +267,19 @@ Result<CompletionRequest> parse_completion_request(const JsonValue& body) {
   CompletionRequest out;
   Fields fields(body);
   BANTAM_TRY(parse_common(fields, &out));
-  const JsonValue* prompt = fields.find("prompt");
-  if (prompt != nullptr && prompt->is_string() && !prompt->as_string().empty()) {
-    out.prompt = prompt->as_string();
-  } else if (prompt != nullptr && prompt->is_array() && !prompt->items().empty()) {
-    for (const JsonValue& item : prompt->items()) {
-      auto id = item.as_int64();
-      if (!id.ok() || *id < 0 || *id > std::numeric_limits<int32_t>::max()) {
-        return bad_input("prompt: expected one text or one array of token ids, got an array with {}", item.kind_name());
-      }
-      out.ids.push_back(static_cast<int32_t>(*id));
-    }
-  } else {
-    return bad_input("prompt: expected a non-empty string or array of token ids");
-  }
+  BANTAM_TRY(parse_prompts(fields, &out.prompts));
+  std::optional<bool> echo;
+  BANTAM_TRY(fields.boolean("echo", &echo));
+  out.echo = echo.value_or(false);
+  fields.ignore({"suffix", "best_of"});
   std::optional<int32_t> logprobs;
   BANTAM_TRY(fields.integer("logprobs", 0, 20, &logprobs));
   out.top_logprobs = logprobs.value_or(-1);
   constexpr int64_t kDefaultTok = 16;  // OpenAI's default for this route
   if (!out.max_tok) out.max_tok = kDefaultTok;
+  if (static_cast<int64_t>(out.prompts.size()) * out.n > kMostChoices) {
+    return bad_input("prompt: expected at most {} prompts times n, got {}", kMostChoices, out.prompts.size());
+  }
   out.unknown_fields = fields.unread();
   return out;
 }
@@ -302,15 +293,43 @@ Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& m
   const bool thinking = engine::will_think(model.template_kind, request.thinking);
   BANTAM_TRY_ASSIGN(out.options, options_for(request, model, thinking, text::is_hybrid(model.template_kind)));
   out.options.starts_in_thinking = prompt.starts_in_thinking;
+  out.options.thinking_budget_tok = request.thinking_budget.value_or(-1);
+  out.options.resumed_tok = static_cast<int64_t>(request.prefix_ids.size());
+  out.ids.insert(out.ids.end(), request.prefix_ids.begin(), request.prefix_ids.end());
   return out;
 }
 
-Result<PreparedRequest> prepare(const CompletionRequest& request, const ServedModel& model) {
+Result<PreparedRequest> prepare(const CompletionRequest& request, size_t prompt, const ServedModel& model) {
+  const CompletionRequest::Prompt& given = request.prompts[prompt];
   PreparedRequest out;
-  out.ids = request.ids.empty() ? model.tokenizer->encode(request.prompt, /*allow_added=*/true) : request.ids;
+  out.ids = given.ids.empty() ? model.tokenizer->encode(given.text, /*allow_added=*/true) : given.ids;
   BANTAM_TRY_ASSIGN(out.options, options_for(request, model, /*thinking=*/false, /*hybrid=*/false));
   out.options.parse_answer = false;
+  if (request.echo) out.options.prompt_logprobs = request.top_logprobs;
   return out;
+}
+
+std::vector<int32_t> history_ids(const ChatRequest& request, const engine::Generation& answer,
+                                 const ServedModel& model) {
+  JsonValue messages = request.messages;
+  messages.items().push_back(assistant_message(answer, "call"));
+  const bool called = !answer.tool_calls.empty();
+  const JsonValue* tools = request.tools.is_null() ? nullptr : &request.tools;
+  std::vector<int32_t> common;
+  for (const char* next : {"a", "1"}) {
+    JsonValue with_next = messages;
+    with_next.items().push_back(JsonValue::object(
+        {{"role", JsonValue::string(called ? "tool" : "user")}, {"content", JsonValue::string(next)}}));
+    auto prompt = engine::render_prompt(*model.tokenizer, model.template_kind, with_next, tools, request.thinking);
+    if (!prompt.ok()) return {};
+    if (common.empty()) {
+      common = std::move(prompt->ids);
+    } else {
+      const auto end = std::mismatch(common.begin(), common.end(), prompt->ids.begin(), prompt->ids.end()).first;
+      common.erase(end, common.end());
+    }
+  }
+  return common;
 }
 
 }  // namespace bantam::server

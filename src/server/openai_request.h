@@ -27,7 +27,7 @@ struct GenerationRequest {
   std::optional<int64_t> max_tok;
   int32_t n = 1;              // choices, 1..8
   int32_t top_logprobs = -1;  // as SamplingOptions
-  bool stream = false;
+  bool stream = false, include_usage = false, return_progress = false;
   std::vector<std::string> unknown_fields;  // accepted and left alone
 };
 
@@ -35,11 +35,19 @@ struct ChatRequest : GenerationRequest {
   JsonValue messages;  // content as plain text, developer turns as system turns
   JsonValue tools;     // an array, or null
   std::optional<bool> thinking;
+  std::optional<int64_t> thinking_budget;  // tokens
+  // What the answer begins with: generated before, not to be sent again (bantam's addition, for answers that are
+  // continued or forked).
+  std::vector<int32_t> prefix_ids;
 };
 
 struct CompletionRequest : GenerationRequest {
-  std::string prompt;        // used when ids is empty
-  std::vector<int32_t> ids;  // the prompt as tokens
+  struct Prompt {
+    std::string text;          // used when ids is empty
+    std::vector<int32_t> ids;  // the prompt as tokens
+  };
+  std::vector<Prompt> prompts;  // at least one; each gets n choices
+  bool echo = false;            // the prompt belongs to the answer
 };
 
 // Errors (kBadInput) name the field, what was expected and what came.
@@ -60,6 +68,11 @@ struct PreparedRequest {
   engine::GenerateOptions options;
 };
 Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& model);
-Result<PreparedRequest> prepare(const CompletionRequest& request, const ServedModel& model);
+Result<PreparedRequest> prepare(const CompletionRequest& request, size_t prompt, const ServedModel& model);
+
+// What the next request of this conversation will begin with, whatever the user says or the tool returns: the messages
+// and the answer as the template prints them in a history (thinking left out). Empty when that cannot be known.
+std::vector<int32_t> history_ids(const ChatRequest& request, const engine::Generation& answer,
+                                 const ServedModel& model);
 
 }  // namespace bantam::server

@@ -10,51 +10,71 @@ JsonValue text_value(std::string_view text) {
   return JsonValue::string(std::string(text));
 }
 
+JsonValue count(int64_t value) {
+  return JsonValue::number(value);
+}
+
 JsonValue real(double value) {
   return JsonValue::number(json_number(value));
 }
 
-// A token as the logprobs objects show it: its text, and its bytes, since one token may be a part of a character.
 JsonValue token_entry(int32_t id, double logprob, const text::Tokenizer& tokenizer) {
   JsonValue bytes = JsonValue::array();
-  for (const char c : tokenizer.token_bytes(id)) {
-    bytes.items().push_back(JsonValue::number(int64_t{static_cast<unsigned char>(c)}));
-  }
+  for (const char c : tokenizer.token_bytes(id)) bytes.items().push_back(count(static_cast<unsigned char>(c)));
   return JsonValue::object({{"token", text_value(tokenizer.decode(std::span(&id, 1)))},
+                            {"id", count(id)},
                             {"logprob", real(logprob)},
                             {"bytes", std::move(bytes)}});
 }
 
 JsonValue chat_logprobs(const engine::Generation& g, const text::Tokenizer& tokenizer) {
-  JsonValue content = JsonValue::array();
+  JsonValue reasoning = JsonValue::array(), content = JsonValue::array();
+  int64_t left = g.reasoning_tok;  // thinking comes first
   for (const Sampled& token : g.tokens) {
-    JsonValue entry = token_entry(token.id, token.logprob, tokenizer);
-    JsonValue top = JsonValue::array();
-    for (const TokenLogprob& other : token.top) {
-      top.items().push_back(token_entry(other.id, other.logprob, tokenizer));
-    }
-    entry.set("top_logprobs", std::move(top));
-    content.items().push_back(std::move(entry));
+    (left-- > 0 ? reasoning : content).items().push_back(logprob_entry(token, tokenizer));
   }
-  return JsonValue::object({{"content", std::move(content)}});
+  return JsonValue::object({{"content", std::move(content)}, {"reasoning", std::move(reasoning)}});
 }
 
-JsonValue completion_logprobs(const engine::Generation& g, const text::Tokenizer& tokenizer) {
-  JsonValue tokens = JsonValue::array(), logprobs = JsonValue::array(), tops = JsonValue::array();
-  for (const Sampled& token : g.tokens) {
-    tokens.items().push_back(text_value(tokenizer.decode(std::span(&token.id, 1))));
-    logprobs.items().push_back(real(token.logprob));
+// Of the echoed prompt's tokens and the generated ones, in one list.
+JsonValue completion_logprobs(const engine::Generation& g, bool echo, const text::Tokenizer& tokenizer) {
+  JsonValue tokens = JsonValue::array(), logprobs = JsonValue::array(), tops = JsonValue::array(),
+            offsets = JsonValue::array();
+  int64_t offset = 0;
+  const auto add = [&](const Sampled& token, bool known) {
+    const std::string piece = tokenizer.decode(std::span(&token.id, 1));
+    tokens.items().push_back(text_value(piece));
+    offsets.items().push_back(count(offset));
+    offset += static_cast<int64_t>(piece.size());
+    logprobs.items().push_back(known ? real(token.logprob) : JsonValue());
     JsonValue top = JsonValue::object();
     for (const TokenLogprob& other : token.top) {
-      top.set(tokenizer.decode(std::span(&other.id, 1)), real(other.logprob));
+      const std::string name = tokenizer.decode(std::span(&other.id, 1));
+      if (top.find(name) == nullptr) top.set(name, real(other.logprob));  // two parts of characters can look alike
     }
-    tops.items().push_back(std::move(top));
+    tops.items().push_back(known ? std::move(top) : JsonValue());
+  };
+  if (echo) {
+    for (size_t i = 0; i < g.prompt_logprobs.size(); ++i) add(g.prompt_logprobs[i], i > 0);
   }
-  return JsonValue::object(
-      {{"tokens", std::move(tokens)}, {"token_logprobs", std::move(logprobs)}, {"top_logprobs", std::move(tops)}});
+  for (const Sampled& token : g.tokens) add(token, true);
+  return JsonValue::object({{"tokens", std::move(tokens)},
+                            {"token_logprobs", std::move(logprobs)},
+                            {"top_logprobs", std::move(tops)},
+                            {"text_offset", std::move(offsets)}});
 }
 
-JsonValue message_of(const engine::Generation& g, const ResponseHead& head, size_t choice) {
+}  // namespace
+
+JsonValue logprob_entry(const Sampled& token, const text::Tokenizer& tokenizer) {
+  JsonValue entry = token_entry(token.id, token.logprob, tokenizer);
+  JsonValue top = JsonValue::array();
+  for (const TokenLogprob& other : token.top) top.items().push_back(token_entry(other.id, other.logprob, tokenizer));
+  entry.set("top_logprobs", std::move(top));
+  return entry;
+}
+
+JsonValue assistant_message(const engine::Generation& g, std::string_view call_prefix) {
   JsonValue message = JsonValue::object({{"role", text_value("assistant")}});
   message.set("content", g.text.empty() && !g.tool_calls.empty() ? JsonValue() : text_value(g.text));
   if (!g.reasoning.empty()) {
@@ -66,7 +86,7 @@ JsonValue message_of(const engine::Generation& g, const ResponseHead& head, size
   for (size_t i = 0; i < g.tool_calls.size(); ++i) {
     const engine::ToolCall& call = g.tool_calls[i];
     calls.items().push_back(JsonValue::object(
-        {{"id", JsonValue::string(fmt::format("call_{}_{}_{}", head.id, choice, i))},
+        {{"id", JsonValue::string(fmt::format("{}_{}", call_prefix, i))},
          {"type", text_value("function")},
          {"function",
           JsonValue::object({{"name", text_value(call.name)}, {"arguments", text_value(call.arguments)}})}}));
@@ -75,86 +95,82 @@ JsonValue message_of(const engine::Generation& g, const ResponseHead& head, size
   return message;
 }
 
-// Prompt tokens count once, however many choices there are.
-JsonValue usage_of(std::span<const engine::Generation> choices) {
+// Prompt tokens count once, however many choices there are of a prompt.
+JsonValue usage_of(std::span<const engine::Generation> choices, size_t n) {
   int64_t completion = 0, reasoning = 0, prompt = 0, cached = 0;
-  for (const engine::Generation& g : choices) {
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const engine::Generation& g = choices[i];
     completion += static_cast<int64_t>(g.tokens.size());
     reasoning += g.reasoning_tok;
-    prompt = g.prompt_tok;
-    cached = std::max(cached, g.cached_tok);
+    if (i % n != 0) continue;
+    prompt += g.prompt_tok;
+    cached += g.cached_tok;
   }
   return JsonValue::object(
-      {{"prompt_tokens", JsonValue::number(prompt)},
-       {"completion_tokens", JsonValue::number(completion)},
-       {"total_tokens", JsonValue::number(prompt + completion)},
-       {"prompt_tokens_details", JsonValue::object({{"cached_tokens", JsonValue::number(cached)}})},
-       {"completion_tokens_details", JsonValue::object({{"reasoning_tokens", JsonValue::number(reasoning)}})}});
+      {{"prompt_tokens", count(prompt)},
+       {"completion_tokens", count(completion)},
+       {"total_tokens", count(prompt + completion)},
+       {"prompt_tokens_details", JsonValue::object({{"cached_tokens", count(cached)}})},
+       {"completion_tokens_details", JsonValue::object({{"reasoning_tokens", count(reasoning)}})}});
 }
 
-JsonValue head_of(const ResponseHead& head, std::string_view object) {
+JsonValue timings_of(const engine::Generation& g) {
+  const auto rate = [](int64_t n, double ms) { return real(ms > 0 ? 1000.0 * static_cast<double>(n) / ms : 0); };
+  const auto each = [](int64_t n, double ms) { return real(n > 0 ? ms / static_cast<double>(n) : 0); };
+  const int64_t read = g.prompt_tok - g.cached_tok;
+  const auto predicted = static_cast<int64_t>(g.tokens.size());
+  return JsonValue::object({{"cache_n", count(g.cached_tok)},
+                            {"prompt_n", count(read)},
+                            {"prompt_ms", real(g.prompt_ms)},
+                            {"prompt_per_token_ms", each(read, g.prompt_ms)},
+                            {"prompt_per_second", rate(read, g.prompt_ms)},
+                            {"predicted_n", count(predicted)},
+                            {"predicted_ms", real(g.predicted_ms)},
+                            {"predicted_per_token_ms", each(predicted, g.predicted_ms)},
+                            {"predicted_per_second", rate(predicted, g.predicted_ms)}});
+}
+
+JsonValue response_head(const ResponseHead& head, std::string_view object) {
   return JsonValue::object({{"id", text_value(head.id)},
                             {"object", text_value(object)},
-                            {"created", JsonValue::number(head.created_s)},
+                            {"created", count(head.created_s)},
                             {"model", text_value(head.model)}});
 }
-
-}  // namespace
 
 JsonValue chat_completion(const ResponseHead& head, std::span<const engine::Generation> choices, bool with_logprobs,
                           const text::Tokenizer& tokenizer) {
   JsonValue list = JsonValue::array();
   for (size_t i = 0; i < choices.size(); ++i) {
     const engine::Generation& g = choices[i];
-    list.items().push_back(JsonValue::object({{"index", JsonValue::number(static_cast<int64_t>(i))},
-                                              {"message", message_of(g, head, i)},
+    list.items().push_back(JsonValue::object({{"index", count(static_cast<int64_t>(i))},
+                                              {"message", assistant_message(g, fmt::format("call_{}_{}", head.id, i))},
                                               {"logprobs", with_logprobs ? chat_logprobs(g, tokenizer) : JsonValue()},
                                               {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
   }
-  JsonValue out = head_of(head, "chat.completion");
+  JsonValue out = response_head(head, "chat.completion");
   out.set("choices", std::move(list));
-  out.set("usage", usage_of(choices));
+  out.set("usage", usage_of(choices, choices.size()));
+  out.set("timings", timings_of(choices.front()));
   return out;
 }
 
-JsonValue text_completion(const ResponseHead& head, std::span<const engine::Generation> choices, bool with_logprobs,
-                          const text::Tokenizer& tokenizer) {
+JsonValue text_completion(const ResponseHead& head, const CompletionParts& parts, const text::Tokenizer& tokenizer) {
   JsonValue list = JsonValue::array();
-  for (size_t i = 0; i < choices.size(); ++i) {
-    const engine::Generation& g = choices[i];
+  const bool echo = !parts.echoed.empty();
+  for (size_t i = 0; i < parts.choices.size(); ++i) {
+    const engine::Generation& g = parts.choices[i];
+    const std::string text = echo ? tokenizer.decode(parts.echoed[i / parts.n]) + g.text : g.text;
     list.items().push_back(
-        JsonValue::object({{"index", JsonValue::number(static_cast<int64_t>(i))},
-                           {"text", text_value(g.text)},
-                           {"logprobs", with_logprobs ? completion_logprobs(g, tokenizer) : JsonValue()},
+        JsonValue::object({{"index", count(static_cast<int64_t>(i))},
+                           {"text", text_value(text)},
+                           {"logprobs", parts.with_logprobs ? completion_logprobs(g, echo, tokenizer) : JsonValue()},
                            {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
   }
-  JsonValue out = head_of(head, "text_completion");
+  JsonValue out = response_head(head, "text_completion");
   out.set("choices", std::move(list));
-  out.set("usage", usage_of(choices));
+  out.set("usage", usage_of(parts.choices, parts.n));
+  out.set("timings", timings_of(parts.choices.front()));
   return out;
-}
-
-int http_status(const Status& status) {
-  switch (status.code()) {
-    case ErrorCode::kUsage:
-    case ErrorCode::kBadInput:
-    case ErrorCode::kContextFull:
-      return 400;
-    case ErrorCode::kNoSpace:
-      return 503;
-    default:
-      return 500;
-  }
-}
-
-JsonValue error_response(const Status& status) {
-  const int http = http_status(status);
-  const bool full = status.code() == ErrorCode::kContextFull;
-  return JsonValue::object(
-      {{"error", JsonValue::object({{"message", text_value(status.message())},
-                                    {"type", text_value(http == 400 ? "invalid_request_error" : "server_error")},
-                                    {"param", JsonValue()},
-                                    {"code", full ? text_value("context_length_exceeded") : JsonValue()}})}});
 }
 
 }  // namespace bantam::server

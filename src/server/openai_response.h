@@ -1,4 +1,5 @@
-// Answers in OpenAI's words: chat.completion, text_completion and error objects. Pure functions; thread-safe.
+// Answers in OpenAI's words: chat.completion, text_completion and their parts. Pure functions; thread-safe. Errors are
+// in error_reply.h, streams in openai_stream.h.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,24 @@ struct ResponseHead {
 // One generation per choice, in order. Log-probabilities are printed where the generation has them (with_logprobs).
 JsonValue chat_completion(const ResponseHead& head, std::span<const engine::Generation> choices, bool with_logprobs,
                           const text::Tokenizer& tokenizer);
-JsonValue text_completion(const ResponseHead& head, std::span<const engine::Generation> choices, bool with_logprobs,
-                          const text::Tokenizer& tokenizer);
+// `prompts`: what the answer begins with when the prompt was to be echoed, one for every n choices; else empty.
+struct CompletionParts {
+  std::span<const engine::Generation> choices;
+  size_t n = 1;  // choices per prompt
+  bool with_logprobs = false;
+  std::span<const std::vector<int32_t>> echoed;
+};
+JsonValue text_completion(const ResponseHead& head, const CompletionParts& parts, const text::Tokenizer& tokenizer);
 
-// {"error": {"message", "type", "param": null, "code"}} and the HTTP status that goes with it.
-JsonValue error_response(const Status& status);
-int http_status(const Status& status);
+// The parts, for streams and for other APIs.
+JsonValue response_head(const ResponseHead& head, std::string_view object);
+// A message with role, content, reasoning_content (mirrored as reasoning) and tool_calls.
+JsonValue assistant_message(const engine::Generation& answer, std::string_view call_prefix);
+// A token as the logprobs objects show it: text, id, bytes (one token may be a part of a character) and alternatives.
+JsonValue logprob_entry(const Sampled& token, const text::Tokenizer& tokenizer);
+// n: choices per prompt.
+JsonValue usage_of(std::span<const engine::Generation> choices, size_t n);
+// As llama-server prints them.
+JsonValue timings_of(const engine::Generation& answer);
 
 }  // namespace bantam::server

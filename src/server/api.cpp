@@ -1,0 +1,143 @@
+// See api.h.
+#include "server/api.h"
+
+#include <chrono>
+
+#include "base/check.h"
+
+namespace bantam::server {
+namespace {
+
+// Reading more than this takes longer than a token may wait for its way out.
+constexpr size_t kLargeBody = 32 << 10;
+
+int64_t server_start() {
+  static const int64_t start =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  return start;
+}
+
+}  // namespace
+
+std::string Api::make_id(std::string_view prefix) {
+  return fmt::format("{}-{:x}-{:x}", prefix, server_start(), next_id++);
+}
+
+Status check_body_type(const HttpRequest& request) {
+  const std::string_view type = request.header("content-type");
+  const std::string_view plain = type.substr(0, type.find(';'));
+  if (plain.find("application/json") == std::string_view::npos) {
+    return bad_input("expected Content-Type: application/json");
+  }
+  return {};
+}
+
+void Api::work(const Received& received, std::function<void()> work, std::function<void()> then) {
+  if (received.request.body.size() > kLargeBody) return host.aside(std::move(work), std::move(then));
+  work();
+  then();
+}
+
+void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then) {
+  if (Status status = check_body_type(request); !status.ok()) return responder->reply(words(status));
+  auto received = std::make_shared<Received>();
+  received->request = std::move(request);
+  auto parsed = std::make_shared<Result<JsonValue>>(Status());
+  work(
+      *received, [received, parsed] { *parsed = parse_json(received->request.body, "body"); },
+      [this, received, parsed, responder, words, then] {
+        if (responder->gone()) return;
+        if (!parsed->ok()) return responder->reply(words(parsed->status()));
+        received->body = std::move(**parsed);
+        if (!received->body.is_object()) {
+          return responder->reply(words(bad_input("body: expected an object, got {}", received->body.kind_name())));
+        }
+        open_model(received, responder, words, then);
+      });
+}
+
+void Api::open_model(std::shared_ptr<Received> received, const ResponderPtr& responder, ErrorWords words, Then then) {
+  const JsonValue* model = received->body.find("model");
+  if (model != nullptr && !model->is_null() && !model->is_string()) {
+    return responder->reply(words(bad_input("model: expected a string, got {}", model->kind_name())));
+  }
+  const std::string id = model != nullptr && model->is_string() ? model->as_string() : "";
+  host.with_model(id, [received, responder, words, then](Result<ModelLease> lease) {
+    if (responder->gone()) return;
+    if (!lease.ok()) {
+      const bool unknown = lease.status().code() == ErrorCode::kUsage;
+      HttpReply refusal = words(lease.status());
+      if (unknown) refusal.status = 404;
+      return responder->reply(std::move(refusal));
+    }
+    received->model = std::move(*lease);
+    then(received);
+  });
+}
+
+bool AnswerTask::start(Work work) {
+  left_ = work.choices.size();
+  answers_.resize(left_);
+  last_token_ms_.assign(left_, -1);
+  work.events = shared_from_this();
+  auto number = api_.host.submit(std::move(work));
+  if (!number.ok()) {
+    if (number.status().code() == ErrorCode::kBusy) ++api_.metrics.rejected;
+    responder_->reply(words_(number.status()));
+    return false;
+  }
+  responder_->on_gone([&api = api_, number = *number] {
+    ++api.metrics.cancelled;
+    api.host.cancel(number);
+  });
+  return true;
+}
+
+void AnswerTask::on_delta(size_t choice, const engine::AnswerDelta& piece) {
+  const double now = received_->since.elapsed_ms();
+  double& last = last_token_ms_[choice];
+  (last < 0 ? api_.metrics.first_token_s : api_.metrics.inter_token_s).observe((last < 0 ? now : now - last) / 1000);
+  last = now;
+  delta(choice, piece);
+}
+
+void AnswerTask::on_done(size_t choice, engine::Generation answer) {
+  Metrics& metrics = api_.metrics;
+  metrics.prompt_tok += answer.prompt_tok;
+  metrics.cached_tok += answer.cached_tok;
+  metrics.generated_tok += static_cast<int64_t>(answer.tokens.size());
+  metrics.reasoning_tok += answer.reasoning_tok;
+  answers_[choice] = std::move(answer);
+  choice_done(choice, answers_[choice]);
+  if (--left_ > 0) return;
+  metrics.request_s.observe(received_->since.elapsed_ms() / 1000);
+  responder_->on_gone({});
+  all_done(answers_);
+}
+
+void AnswerTask::on_failed(const Status& status) {
+  responder_->on_gone({});
+  if (responder_->gone()) return;
+  if (!responder_->answered()) return responder_->reply(words_(status));
+  stream_failed(status);
+  responder_->end();
+}
+
+void warn_unknown(Responder& responder, const std::vector<std::string>& fields) {
+  constexpr size_t kMostBytes = 512;
+  std::string names;
+  for (const std::string& field : fields) {
+    std::string plain;
+    for (const char c : field) plain += c > ' ' && c < 127 && c != ',' ? c : '?';
+    names += (names.empty() ? "" : ", ") + plain;
+    if (names.size() > kMostBytes) {
+      names.resize(kMostBytes);
+      names += "...";
+      break;
+    }
+  }
+  if (!names.empty()) responder.add_header("X-Bantam-Warning", "ignored fields: " + names);
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,71 @@
+// The thread that computes: runs commands, then one step of every model with work, then what can be prepared for later.
+// Within server/; part of ModelHost. Commands come from the I/O thread; events of a step go there together.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/model_host.h"
+
+namespace bantam::server {
+
+// What a loaded model consists of. Engine and batch belong to the engine thread; face and tokenizer are immutable.
+struct ModelHost::Loaded {
+  explicit Loaded(OpenedModel opened) : model(std::move(opened)) {}
+  OpenedModel model;
+  ModelFace face;
+  std::unique_ptr<engine::BatchGenerator> batch;
+  int64_t open_jobs = 0;  // submitted and not done, warming aside
+};
+
+class ModelHost::EngineThread {
+ public:
+  explicit EngineThread(Post post) : post_(std::move(post)), thread_([this] { loop(); }) {}
+  ~EngineThread();
+
+  // From any thread: runs on the engine thread between two steps.
+  void command(std::function<void()> command);
+  // For commands and callbacks, on the engine thread: an event for the I/O thread, delivered after the step.
+  void event(std::function<void()> event) { events_.push_back(std::move(event)); }
+  void add(std::shared_ptr<Loaded> model) { models_.push_back(std::move(model)); }
+  void remove(const std::shared_ptr<Loaded>& model);
+  void warm(std::shared_ptr<Loaded> model, std::string owner, std::vector<int32_t> ids);
+
+  engine::Scheduler::Counts counts() const;  // from any thread
+
+ private:
+  struct Warming {
+    std::shared_ptr<Loaded> model;
+    std::string owner;
+    std::vector<int32_t> ids;
+  };
+  static constexpr int64_t kWarmJob = -1;
+  static constexpr size_t kMostWarming = 64;
+
+  void loop();
+  bool step_all();
+  bool warm_step();
+  void pause_warming();
+  void deliver();
+  void publish_counts();
+
+  Post post_;
+  std::vector<std::shared_ptr<Loaded>> models_;
+  std::vector<std::function<void()>> events_;
+  std::deque<Warming> warming_;
+  bool warming_now_ = false;  // the front's job is in its batch
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::function<void()>> commands_;
+  engine::Scheduler::Counts counts_;
+  bool stopping_ = false;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace bantam::server

@@ -1,0 +1,80 @@
+// See error_reply.h.
+#include "server/error_reply.h"
+
+#include <algorithm>
+
+namespace bantam::server {
+namespace {
+
+std::string_view error_type(int http) {
+  switch (http) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return http < 500 ? "invalid_request_error" : "server_error";
+  }
+}
+
+// The field a message begins with, as in "messages[0].role: expected ...".
+JsonValue field_of(std::string_view message) {
+  const std::string_view name = message.substr(0, message.find(": "));
+  const auto is_path = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '[' || c == ']';
+  };
+  const bool plain = !name.empty() && name.size() < message.size() && std::all_of(name.begin(), name.end(), is_path);
+  return plain ? JsonValue::string(std::string(name)) : JsonValue();
+}
+
+}  // namespace
+
+JsonValue error_object(int http, std::string_view message, std::string_view code) {
+  const auto text = [](std::string_view s) { return JsonValue::string(std::string(s)); };
+  return JsonValue::object({{"error", JsonValue::object({{"message", text(message)},
+                                                         {"type", text(error_type(http))},
+                                                         {"param", http < 500 ? field_of(message) : JsonValue()},
+                                                         {"code", code.empty() ? JsonValue() : text(code)}})}});
+}
+
+HttpReply error_reply(int http, std::string_view message, std::string_view code) {
+  HttpReply reply{.status = http, .body = to_json(error_object(http, message, code)), .headers = {}};
+  if (http == 429) reply.headers.emplace_back("Retry-After", "1");
+  return reply;
+}
+
+int http_status(const Status& status) {
+  switch (status.code()) {
+    case ErrorCode::kUsage:
+    case ErrorCode::kBadInput:
+    case ErrorCode::kContextFull:
+      return 400;
+    case ErrorCode::kBusy:
+      return 429;
+    case ErrorCode::kNoSpace:
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+std::string_view api_error_code(const Status& status) {
+  if (status.code() == ErrorCode::kContextFull) return "context_length_exceeded";
+  if (status.code() == ErrorCode::kBusy) return "queue_full";
+  return "";
+}
+
+JsonValue error_object(const Status& status) {
+  return error_object(http_status(status), status.message(), api_error_code(status));
+}
+
+HttpReply error_reply(const Status& status) {
+  return error_reply(http_status(status), status.message(), api_error_code(status));
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,146 @@
+// The models of a server and the thread that computes with them. Handlers on the I/O thread ask for a model by name
+// (loaded on demand, the longest unused one unloaded when memory is short), submit work to it and get events back; the
+// engine thread runs the batches of all loaded models in turn. Events of one step come to the I/O thread together.
+// Thread-safety: every public function is for the I/O thread, except where said.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bantam/engine.h"
+#include "engine/batch_generator.h"
+#include "server/openai_request.h"
+#include "server/worker_thread.h"
+
+namespace bantam::server {
+
+// How a model is opened; given by whoever starts the server, so that this room knows no paths. Called on a thread of
+// its own. May be called again after the model was unloaded.
+struct OpenedModel {
+  Engine engine;
+  text::Tokenizer tokenizer;
+  text::TemplateKind template_kind{};
+};
+struct ModelSpec {
+  std::string id;     // what requests call it
+  int64_t bytes = 0;  // of weights, as far as known before loading
+  bool house = false;
+  std::function<Result<OpenedModel>()> open;
+};
+
+struct HostOptions {
+  int64_t running = 64;         // answers in work at once
+  int64_t queue = 256;          // answers waiting; one more is refused
+  int64_t queue_tok = 1 << 20;  // prompt tokens in work and waiting
+  int64_t prefill_tok = 128;    // prompt tokens per step beside answers in work
+  int64_t memory_bytes = 0;     // for all loaded models; 0: what is free
+  double idle_unload_s = 0;     // unload a model nobody has used for so long; 0: only when memory is needed
+  bool prefix_cache = true;
+};
+
+// A loaded model as handlers see it: immutable, and kept loaded while somebody holds it.
+struct ModelFace {
+  std::string id;
+  ModelInfo info;
+  const text::Tokenizer* tokenizer = nullptr;
+  text::TemplateKind template_kind{};
+  int64_t created_s = 0;
+
+  ServedModel served() const { return {id, &info, tokenizer, template_kind}; }
+};
+using ModelLease = std::shared_ptr<const ModelFace>;
+
+// What becomes of submitted work; called on the I/O thread, `choice` as submitted.
+class AnswerEvents {
+ public:
+  virtual ~AnswerEvents() = default;
+  virtual void on_progress(size_t /*choice*/, int64_t /*done*/, int64_t /*total*/, int64_t /*cached*/) {}
+  virtual void on_token(size_t /*choice*/, const Sampled& /*token*/, bool /*reasoning*/) {}
+  virtual void on_delta(size_t /*choice*/, const engine::AnswerDelta& /*delta*/) {}
+  virtual void on_done(size_t choice, engine::Generation answer) = 0;
+  virtual void on_failed(const Status& status) = 0;  // instead of every on_done that is still to come
+};
+
+struct Work {
+  struct Choice {
+    std::vector<int32_t> ids;
+    engine::GenerateOptions options;
+  };
+  ModelLease model;
+  std::string owner;
+  std::vector<Choice> choices;
+  bool wants_tokens = false, wants_progress = false, wants_deltas = true;
+  std::shared_ptr<AnswerEvents> events;
+};
+
+class ModelHost {
+ public:
+  // post(f): runs f on the I/O thread; from any thread.
+  using Post = std::function<void(std::function<void()>)>;
+
+  struct ModelState {
+    std::string id;
+    std::string state;  // "loaded", "loading", "unloaded", "failed"
+    std::string error;
+    bool house = false;
+    int64_t bytes = 0;
+    ModelLease face;  // null unless loaded
+  };
+
+  ModelHost(std::vector<ModelSpec> models, const HostOptions& options, Post post);
+  ~ModelHost();
+
+  // Calls `then` with the model, at once or when it is loaded. An unknown name is kUsage when there are several models;
+  // a server of one model answers to every name. "" is the first model.
+  using Then = std::function<void(Result<ModelLease>)>;
+  void with_model(const std::string& id, Then then);
+
+  // Starts the work; kBusy when the queue is full, kBadInput or kContextFull when it cannot be. Returns its number.
+  Result<int64_t> submit(Work work);
+  // Ends it; no event comes after that.
+  void cancel(int64_t work);
+  // Computes the keys and values of these tokens when nothing else is to be done, for a request that will begin so.
+  void warm(const ModelLease& model, std::string owner, std::vector<int32_t> ids);
+  // Runs `work` beside the I/O thread, then `then` on it: for long texts, whose reading would hold others up.
+  void aside(std::function<void()> work, std::function<void()> then);
+
+  std::vector<ModelState> models() const;
+  // No model could be opened, or the first is still loading.
+  bool ready() const;
+  engine::Scheduler::Counts counts() const;  // of all models, as of the last step
+  int64_t answers_open() const { return answers_open_; }
+  int64_t limit_answers() const { return options_.running + options_.queue; }
+  // To be called now and then: unloads what has been idle for long.
+  void tick();
+  // Ends all work; no event comes after that.
+  void stop();
+
+ private:
+  struct Loaded;
+  struct Entry;
+  struct Running;
+  class EngineThread;
+  void load(Entry& entry);
+  void loaded(Entry& entry, Result<OpenedModel> opened);
+  void unload_idle(int64_t wanted_bytes, const Entry* but);
+  Status check(const Work& work) const;
+  void start(int64_t number, const std::shared_ptr<Running>& running);
+  void finish_choice(int64_t work);
+  // f on the I/O thread, unless this object is gone by then.
+  std::function<void()> guarded(std::function<void()> f) const;
+
+  HostOptions options_;
+  Post post_;
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::map<int64_t, std::shared_ptr<Running>> running_;
+  int64_t next_work_ = 1, next_job_ = 1, answers_open_ = 0, tokens_open_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<EngineThread> engine_;
+  std::unique_ptr<WorkerThread> aside_;
+};
+
+}  // namespace bantam::server

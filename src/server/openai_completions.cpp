@@ -1,0 +1,128 @@
+// /v1/completions: raw continuations of texts or token ids, without a template; with echo and log-probabilities of the
+// prompt, as evaluation harnesses score with.
+#include <ctime>
+
+#include "server/api.h"
+#include "server/openai_response.h"
+
+namespace bantam::server {
+namespace {
+
+class CompletionAnswer : public AnswerTask {
+ public:
+  CompletionAnswer(Api& api, const ResponderPtr& responder, std::shared_ptr<Api::Received> received,
+                   CompletionRequest request)
+      : AnswerTask(api, responder, error_reply, std::move(received)),
+        request_(std::move(request)),
+        head_{api.make_id("cmpl"), static_cast<int64_t>(std::time(nullptr)), received_->model->id} {}
+
+  void begin(std::vector<PreparedRequest> prompts) {
+    Work work{.model = received_->model,
+              .owner = received_->request.owner,
+              .choices = {},
+              .wants_tokens = false,
+              .wants_progress = false,
+              .wants_deltas = request_.stream,
+              .events = nullptr};
+    for (PreparedRequest& prompt : prompts) {
+      if (request_.echo) echoed_.push_back(prompt.ids);
+      for (int32_t i = 0; i < request_.n; ++i) {
+        work.choices.push_back({prompt.ids, prompt.options});
+        work.choices.back().options.sampling.choice = static_cast<uint64_t>(i);
+      }
+    }
+    if (!start(std::move(work)) || !request_.stream) return;
+    responder_->begin_stream("text/event-stream");
+    for (size_t i = 0; i < echoed_.size() * static_cast<size_t>(request_.n); ++i) {
+      send(i, received_->model->tokenizer->decode(echoed_[i / static_cast<size_t>(request_.n)]), "null");
+    }
+  }
+
+ private:
+  void delta(size_t choice, const engine::AnswerDelta& piece) override {
+    if (request_.stream) send(choice, piece.text, "null");
+  }
+  void choice_done(size_t choice, const engine::Generation& answer) override {
+    if (request_.stream) send(choice, "", fmt::format("\"{}\"", engine::finish_reason_name(answer.finish_reason)));
+  }
+
+  void all_done(std::span<const engine::Generation> answers) override {
+    const CompletionParts parts{.choices = answers,
+                                .n = static_cast<size_t>(request_.n),
+                                .with_logprobs = request_.top_logprobs >= 0,
+                                .echoed = echoed_};
+    if (!request_.stream) {
+      return responder_->reply(
+          {.body = to_json(text_completion(head_, parts, *received_->model->tokenizer)), .headers = {}});
+    }
+    if (request_.include_usage) {
+      JsonValue chunk = response_head(head_, "text_completion");
+      chunk.set("choices", JsonValue::array());
+      chunk.set("usage", usage_of(answers, parts.n));
+      chunk.set("timings", timings_of(answers.front()));
+      send_event(to_json(chunk));
+    }
+    send_event("[DONE]");
+    responder_->end();
+  }
+
+  void stream_failed(const Status& status) override { send_event(to_json(error_object(status))); }
+
+  void send(size_t choice, std::string_view text, std::string_view finish) {
+    std::string out = to_json(response_head(head_, "text_completion"));
+    out.pop_back();
+    out += fmt::format(R"(,"choices":[{{"index":{},"text":)", choice);
+    append_json_string(&out, text);
+    out += fmt::format(R"(,"logprobs":null,"finish_reason":{}}}]}})", finish);
+    send_event(out);
+  }
+  void send_event(std::string_view data) { responder_->write(fmt::format("data: {}\n\n", data)); }
+
+  CompletionRequest request_;
+  ResponseHead head_;
+  std::vector<std::vector<int32_t>> echoed_;
+};
+
+void complete(Api& api, HttpRequest request, const ResponderPtr& responder) {
+  api.receive(std::move(request), responder, error_reply, [&api, responder](std::shared_ptr<Api::Received> received) {
+    auto parsed = parse_completion_request(received->body);
+    if (!parsed.ok()) return responder->reply(error_reply(parsed.status()));
+    if (parsed->stream && parsed->top_logprobs >= 0) {
+      return responder->reply(error_reply(bad_input("logprobs: not together with stream on this route")));
+    }
+    warn_unknown(*responder, parsed->unknown_fields);
+    auto wish = std::make_shared<CompletionRequest>(std::move(*parsed));
+    auto prepared = std::make_shared<std::vector<PreparedRequest>>();
+    auto status = std::make_shared<Status>();
+    api.work(
+        *received,
+        [=] {
+          for (size_t i = 0; i < wish->prompts.size() && status->ok(); ++i) {
+            auto one = prepare(*wish, i, received->model->served());
+            if (one.ok())
+              prepared->push_back(std::move(*one));
+            else
+              *status = one.status();
+          }
+        },
+        [=, &api] {
+          if (responder->gone()) return;
+          if (!status->ok()) return responder->reply(error_reply(*status));
+          std::make_shared<CompletionAnswer>(api, responder, received, std::move(*wish))->begin(std::move(*prepared));
+        });
+  });
+}
+
+}  // namespace
+
+void add_openai_completion_routes(Router& router, Api& api) {
+  router.add({.method = "POST",
+              .path = "/v1/completions",
+              .summary = "continue texts or token ids, without a template",
+              .handler = [&api](HttpRequest request,
+                                const ResponderPtr& responder) { complete(api, std::move(request), responder); },
+              .body = R"({"prompt":"Once upon a time","max_tokens":32})",
+              .tag = "openai"});
+}
+
+}  // namespace bantam::server

@@ -1,0 +1,36 @@
+// The whole server: models, routes, sockets and signals, from start to drain. What `bantam serve` runs.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "server/access.h"
+#include "server/http_server.h"
+#include "server/model_host.h"
+
+namespace bantam::server {
+
+struct ServerOptions {
+  HttpListen listen;
+  HttpLimits limits;
+  AccessOptions access;
+  HostOptions host;
+  bool insecure = false;  // a public address without a key
+  bool web = true;        // the web UI at /
+  double drain_s = 30;    // after SIGTERM: longest wait for answers in work
+  std::string version;
+};
+
+// What the caller hears; on the I/O thread.
+struct ServerEvents {
+  std::function<void(const std::string& url)> listening;  // the first model is there, requests are taken
+  std::function<void(const std::string& text)> note;      // one line for a log: no prompts, no answers
+};
+
+// Serves until SIGINT or SIGTERM: the first drains, the second stops. kUsage for a public address without a key; errors
+// of listening and of the first model's loading.
+Status serve(std::vector<ModelSpec> models, const ServerOptions& options, const ServerEvents& events);
+
+}  // namespace bantam::server
