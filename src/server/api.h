@@ -91,5 +91,6 @@ void add_openai_chat_routes(Router& router, Api& api);
 void add_openai_completion_routes(Router& router, Api& api);
 void add_token_routes(Router& router, Api& api);  // /tokenize and its kin
 void add_admin_routes(Router& router, Api& api);  // /health, /metrics, /v1/models, /openapi.json
+void add_web_routes(Router& router);               // the page at /
 
 }  // namespace bantam::server
