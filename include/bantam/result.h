@@ -20,6 +20,7 @@ enum class ErrorCode : uint8_t {
   kNoSpace,      // not enough memory or disk                        exit code 4
   kContextFull,  // the session's context has no room for the tokens exit code 1
   kCancelled,    // stopped at the caller's wish                     exit code 130
+  kBusy,         // too much is waiting already; ask again later     exit code 1
 };
 
 // Null when fine, else code + message + where it was raised. One pointer wide.
