@@ -40,7 +40,11 @@ void Api::work(const Received& received, std::function<void()> work, std::functi
 }
 
 void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then) {
-  if (Status status = check_body_type(request); !status.ok()) return responder->reply(words(status));
+  if (Status status = check_body_type(request); !status.ok()) {
+    HttpReply refusal = words(status);
+    refusal.status = 415;
+    return responder->reply(std::move(refusal));
+  }
   auto received = std::make_shared<Received>();
   received->request = std::move(request);
   auto parsed = std::make_shared<Result<JsonValue>>(Status());

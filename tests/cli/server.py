@@ -48,13 +48,16 @@ class Server:
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else 0
 
     def log(self):
-        return os.pread(self.stderr.fileno(), 1 << 20, 0).decode(errors="replace")
+        return self.text if self.stderr.closed else os.pread(self.stderr.fileno(), 1 << 20, 0).decode(errors="replace")
 
     def stop(self, sig=signal.SIGKILL):
         """Ends it; its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(sig)
         code = self.process.wait(60)
+        if not self.stderr.closed:
+            self.text = self.log()
+            self.stderr.close()
         return code
 
     def connect(self, timeout=60):
