@@ -56,7 +56,7 @@ def case_branches(ui):
     ui.relay.script = lambda request, reply: reply.text(f"answer {len(ui.relay.requests)} to {request['messages'][-1]['content']}")
     ui.ask("one")
     ui.press_on_last("Regenerate")
-    ui.wait("document.querySelector('.switcher')?.innerText.includes('2/2')", "two branches")
+    ui.wait("document.querySelector('.switcher')?.textContent.includes('2/2')", "two branches")
     ui.settle()
     equal(ui.answers(), ["answer 2 to one"], "the regenerated answer")
     holds(ui.relay.requests[0]["seed"] != ui.relay.requests[1]["seed"], "regenerating kept the seed")

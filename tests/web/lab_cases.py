@@ -41,7 +41,7 @@ def case_tokens(ui):
     ui.shot("tokens")
     choice = ui.js("[...document.querySelectorAll('.alternative')].findIndex((a) => !a.disabled)")
     ui.click(".alternative:not([disabled])")
-    ui.wait("document.querySelector('.switcher')?.innerText.includes('2/2')", "the fork's branch")
+    ui.wait("document.querySelector('.switcher')?.textContent.includes('2/2')", "the fork's branch")
     ui.settle()
     fork = ui.nodes()[-1]
     chosen = first["tokens"][index]["a"][choice][0]
@@ -183,7 +183,7 @@ def case_shortcuts(ui):
     ui.ask("? / ?")
     equal(ui.users(), ["? / ?"], "characters that are shortcuts elsewhere")
     ui.key("r", "KeyR", ALT)
-    ui.wait("document.querySelector('.switcher')?.innerText.includes('2/2')", "the regenerated answer")
+    ui.wait("document.querySelector('.switcher')?.textContent.includes('2/2')", "the regenerated answer")
     ui.settle()
     ui.key("ArrowLeft", "ArrowLeft", ALT)
     equal(ui.answers(), ["number 1"], "the branch before")

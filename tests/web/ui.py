@@ -74,7 +74,7 @@ class Ui(Page):
 
     def branch(self):
         """ "2/3" of the last answer, None when it has no siblings."""
-        return self.js("[...document.querySelectorAll('.message.assistant')].at(-1).querySelector('.switcher')?.innerText.trim()")
+        return self.js("[...document.querySelectorAll('.message.assistant')].at(-1).querySelector('.switcher')?.textContent.trim()")
 
     def nodes(self):
         """What the database holds of the messages."""
