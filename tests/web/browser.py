@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE_S = 60  # for one wait; slow machines under load need seconds where this one needs milliseconds
+PATIENCE_S = int(os.environ.get("BANTAM_WEB_PATIENCE_S", "60"))  # for one wait; slow machines under load need seconds where this one needs milliseconds
 
 
 def find_chromium():
@@ -114,23 +114,24 @@ class Browser:
 
 
 class Page:
-    """One tab. Collects what the page reports as wrong: exceptions, console errors, violations of its CSP."""
+    """One tab with storage of its own. Collects what the page reports as wrong: exceptions, console errors, violations of its CSP."""
 
     def __init__(self, browser, width=1280, height=860):
         self.browser = browser
-        target = browser.call("Target.createTarget", {"url": "about:blank"})["targetId"]
-        self.target = target
+        self.context = browser.call("Target.createBrowserContext")["browserContextId"]
+        target = browser.call("Target.createTarget", {"url": "about:blank", "browserContextId": self.context})["targetId"]
         self.session = browser.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         self.problems = []
-        self.answers = []  # [(part of a URL, function(request) -> (status, headers, body))]: canned replies, first match
         browser.listeners.append(self._event)
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Page.bringToFront")
+        self.call("Emulation.setFocusEmulationEnabled", {"enabled": True})
         self.resize(width, height)
 
     def close(self):
         self.browser.listeners.remove(self._event)
-        self.browser.call("Target.closeTarget", {"targetId": self.target})
+        self.browser.call("Target.disposeBrowserContext", {"browserContextId": self.context})
 
     def call(self, method, params=None):
         return self.browser.call(method, params, self.session)
@@ -147,34 +148,6 @@ class Page:
             # A refused request is often what a test is about; the page has to show it, not to keep it off the log.
             if params["entry"]["source"] != "network":
                 self.problems.append(params["entry"]["text"])
-        elif method == "Fetch.requestPaused":
-            self._answer(params)
-
-    def _answer(self, params):
-        request = params["request"]
-        for part, reply in self.answers:
-            answer = reply(request) if part in request["url"] else None
-            if answer is not None:
-                break
-        else:
-            self.browser.send("Fetch.continueRequest", {"requestId": params["requestId"]}, self.session)
-            return
-        if answer == "fail":
-            self.browser.send("Fetch.failRequest", {"requestId": params["requestId"], "errorReason": "ConnectionRefused"}, self.session)
-            return
-        status, headers, body = answer
-        self.browser.send("Fetch.fulfillRequest", {
-            "requestId": params["requestId"], "responseCode": status, "body": base64.b64encode(body.encode()).decode(),
-            "responseHeaders": [{"name": k, "value": v} for k, v in headers.items()]}, self.session)
-
-    def intercept(self, part, reply):
-        """Requests whose URL contains `part` get reply(request): (status, headers, body), "fail", or None for the real one."""
-        self.answers.insert(0, (part, reply))
-        self.call("Fetch.enable", {"patterns": [{"urlPattern": "*/v1/*"}, {"urlPattern": "*/health"}, {"urlPattern": "*/tokenize"}]})
-
-    def let_through(self):
-        self.answers.clear()
-        self.call("Fetch.disable")
 
     def resize(self, width, height, mobile=False):
         self.call("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile})
@@ -200,15 +173,15 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, expression, what, patience_s=PATIENCE_S):
-        """Until the expression is true; its value."""
+        """Until the expression is true. An expression that fails counts as false: between two pages some do."""
         deadline = time.monotonic() + patience_s
         while True:
             try:
-                value = self.js(expression)
+                value = self.js(f"!!({expression})")
             except BrowserError:
-                value = None  # between two pages
+                value = False
             if value:
-                return value
+                return
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {patience_s} s for {what}: {expression}")
             self.browser.pump(0.02)

@@ -11,12 +11,17 @@ import { readEvents } from './sse.js';
 const MOST_TRIES = 6;
 const SAVE_EVERY_MS = 1000;
 
-// Told, once per frame, that a node has changed.
+// Tells the views, once per frame, which nodes have changed. The timer is for windows that draw no frames.
 const pending = new Set();
+function flush() {
+  const nodes = [...pending];
+  pending.clear();
+  nodes.forEach((node) => emit('node', node));
+}
 function touch(node) {
   if (!pending.size) {
-    const flush = () => { const nodes = [...pending]; pending.clear(); nodes.forEach((n) => emit('node', n)); };
-    document.hidden ? setTimeout(flush, 100) : requestAnimationFrame(flush);
+    requestAnimationFrame(flush);
+    setTimeout(flush, 100);
   }
   pending.add(node);
 }

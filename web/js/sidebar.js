@@ -46,17 +46,20 @@ export class Sidebar {
 
   async refresh() {
     state.metas = await state.store.list();
-    if (this.search.value.trim()) this.#hits = await state.store.search(this.search.value);
+    await this.#find();
+  }
+
+  async #find() {
+    const words = this.search.value.trim();
+    const hits = words ? await state.store.search(words) : null;
+    if (words !== this.search.value.trim()) return;  // typed on meanwhile
+    this.#hits = hits;
     this.draw();
   }
 
   #searchSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(async () => {
-      const words = this.search.value.trim();
-      this.#hits = words ? await state.store.search(words) : null;
-      this.draw();
-    }, 120);
+    this.#timer = setTimeout(() => this.#find(), 120);
   }
   #searchKey(event) {
     if (event.key === 'Escape') { this.search.value = ''; this.#hits = null; this.draw(); }

@@ -17,6 +17,7 @@ const EXAMPLES = [
 export class Thread {
   #views = new Map();
   #following = true;
+  #top = 0;
 
   constructor(actions) {
     this.actions = actions;
@@ -26,6 +27,7 @@ export class Thread {
     this.scroller.append(this.list);
     this.scroller.after(this.jump);
     this.scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#keepUp()).observe(this.list);
     on('conversation', () => { this.#views.clear(); this.render(); this.follow(); });
     on('path', () => { this.render(); this.follow(); });
     on('node', (node) => { this.#views.get(node.id)?.update(); this.#keepUp(); });
@@ -86,7 +88,10 @@ export class Thread {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
-    this.#following = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    // Only going up is leaving: a text that grows under a still position is not.
+    if (scrollHeight - scrollTop - clientHeight < NEAR_END) this.#following = true;
+    else if (scrollTop < this.#top) this.#following = false;
+    this.#top = scrollTop;
     this.jump.hidden = this.#following;
   }
   #keepUp() {
@@ -96,6 +101,6 @@ export class Thread {
   follow() {
     this.#following = true;
     this.jump.hidden = true;
-    requestAnimationFrame(() => { this.scroller.scrollTop = this.scroller.scrollHeight; });
+    this.#keepUp();
   }
 }

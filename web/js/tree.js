@@ -85,7 +85,7 @@ export function restore(conversation, nodes) {
 
 // A title from the first thing the user wrote.
 export function titleFrom(text) {
-  const line = text.trim().split('\n')[0].replace(/\s+/g, ' ');
+  const line = text.trim().split('\n')[0].replace(/\s+/g, ' ').trim();
   const characters = Array.from(line);
   return characters.length > 60 ? `${characters.slice(0, 57).join('')}…` : line || 'Untitled';
 }
