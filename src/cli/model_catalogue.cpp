@@ -2,10 +2,26 @@
 #include "cli/model_catalogue.h"
 
 #include "base/mmap.h"
+#include "cli/hub_settings.h"
 #include "cli/terminal.h"
 #include "engine/model_files.h"
+#include "hub/quantized.h"
 
 namespace bantam::cli {
+
+namespace {
+
+// A model by its name: quantised here, or as it is in the cache.
+Result<std::string> find_named(const hub::ModelName& name) {
+  const std::vector<hub::QuantizedModel> quantized = hub::find_quantized(quantized_folder(), name);
+  if (name.quant_is_wish && !quantized.empty()) return quantized.front().path;
+  auto cached = hub_cache().find(name);
+  if (cached.ok()) return cached->path;
+  if (!quantized.empty()) return quantized.front().path;
+  return std::move(cached).status();
+}
+
+}  // namespace
 
 Result<ModelSource> find_model(const std::string& model) {
   ModelSource source;
@@ -13,17 +29,25 @@ Result<ModelSource> find_model(const std::string& model) {
     source.files = house_model_files();
     return source;
   }
-  if (!file_exists(model) && !is_directory(model)) {
-    return bad_input(
-        "no model {:?}: expected a folder in Hugging Face layout or a .gguf file; leave MODEL out for the house model",
-        model);
+  if (file_exists(model) || is_directory(model)) {
+    source.path = model;
+    return source;
   }
-  source.path = model;
+  const auto name = hub::parse_model_name(model);
+  if (!name.ok()) {
+    return bad_input(
+        "no file or folder {:?}, and {}; expected a folder in Hugging Face layout, a .gguf file or a name; leave MODEL "
+        "out for the house model",
+        model, name.status().message());
+  }
+  BANTAM_TRY_ASSIGN(source.path, find_named(*name));
   return source;
 }
 
 std::string model_name(const std::string& model) {
-  return engine::model_name(model) + (model.empty() ? " (house model)" : "");
+  if (model.empty()) return engine::model_name(model) + " (house model)";
+  const auto source = find_model(model);
+  return engine::model_name(source.ok() ? source->path : model);
 }
 
 Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::Weights weights) {
