@@ -47,21 +47,11 @@ int64_t split_parts(std::string_view* stem) {
   return std::max<int64_t>(parts, 1);
 }
 
-bool is_type(std::string_view word) {
-  const std::string small = lower(word);
-  if (small == "f32" || small == "f16" || small == "fp16" || small == "bf16" || small == "fp32") return true;
-  for (const std::string_view start : {"q", "iq", "tq", "mxfp"}) {
-    if (small.starts_with(start) && small.size() > start.size() && is_digits(small.substr(start.size(), 1)))
-      return true;
-  }
-  return false;
-}
-
 // The type at the end of a file's name: "Qwen3-4B-Q4_K_M" -> "Q4_K_M", "x-UD-Q4_K_XL" -> "UD-Q4_K_XL".
 std::string type_of(std::string_view stem) {
   const size_t at = stem.find_last_of("-./");
   const std::string_view word = at == stem.npos ? stem : stem.substr(at + 1);
-  if (!is_type(word)) return "";
+  if (!is_weight_type(word)) return "";
   const bool dynamic = at != stem.npos && at >= 3 && lower(stem.substr(at - 3, 3)) == "-ud";
   return fmt::format("{}{}", dynamic ? "UD-" : "", word);
 }

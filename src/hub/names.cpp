@@ -20,10 +20,6 @@ bool is_word(std::string_view text, std::string_view more) {
                      [&](char c) { return is_letter_or_digit(c) || more.find(c) != more.npos; });
 }
 
-bool is_quant(std::string_view text) {
-  return text.size() <= 24 && is_word(text, "_-");
-}
-
 std::vector<FriendlyName> read_table() {
   std::vector<FriendlyName> out;
   for (const auto& [file, text] : model_names()) {
@@ -68,14 +64,16 @@ const FriendlyName* find_friendly(std::string_view text, std::string_view* rest)
   return best;
 }
 
+// Of an address pasted from a browser, the part that names the repository.
 std::string_view without_host(std::string_view text) {
+  const size_t before = text.size();
   for (const std::string_view scheme : {"https://", "hf://"}) {
     if (text.starts_with(scheme)) text.remove_prefix(scheme.size());
   }
   for (const std::string_view host : {"huggingface.co/", "hf.co/"}) {
     if (text.starts_with(host)) text.remove_prefix(host.size());
   }
-  while (text.ends_with('/')) text.remove_suffix(1);
+  if (text.size() < before && text.ends_with('/')) text.remove_suffix(1);
   return text;
 }
 
@@ -87,6 +85,19 @@ std::string lower(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return out;
+}
+
+bool is_weight_type(std::string_view text) {
+  std::string small = lower(text);
+  if (small.starts_with("ud-")) small.erase(0, 3);
+  if (small == "f32" || small == "f16" || small == "fp16" || small == "bf16" || small == "fp32") return true;
+  if (small.size() > 20 || !is_word(small, "_")) return false;
+  for (const std::string_view start : {"q", "iq", "tq", "bq", "mxfp"}) {
+    if (!small.starts_with(start) || small.size() == start.size()) continue;
+    const char next = small[start.size()];
+    if (next >= '0' && next <= '9') return true;
+  }
+  return false;
 }
 
 const std::vector<FriendlyName>& friendly_names() {
@@ -146,7 +157,7 @@ Result<ModelName> parse_model_name(std::string_view text) {
     }
   }
   if (rest.empty()) return out;
-  if (!rest.starts_with(':') || !is_quant(rest.substr(1))) {
+  if (!rest.starts_with(':') || !is_weight_type(rest.substr(1))) {
     return usage_error("no model is called {:?}: expected a type of weights such as :Q4_K_M, got {:?}{}", text, rest,
                        bare.find('/') == bare.npos ? suggestions(bare) : "");
   }

@@ -38,6 +38,9 @@ bool is_revision(std::string_view text);
 // a path on this machine.
 bool is_safe_path(std::string_view path);
 
+// What a file's name or ":..." can say about its weights: "Q4_K_M", "iq4_xs", "UD-Q4_K_XL", "BF16".
+bool is_weight_type(std::string_view text);
+
 std::string lower(std::string_view text);  // ASCII
 
 }  // namespace bantam::hub
