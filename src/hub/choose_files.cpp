@@ -77,7 +77,7 @@ Choice folder_choice(const std::vector<FileEntry>& files) {
 std::string list_types(const std::vector<GgufGroup>& groups) {
   std::string out;
   for (const GgufGroup& group : groups) {
-    if (!group.quant.empty()) out += (out.empty() ? "" : ", ") + group.quant;
+    if (!group.quant.empty()) out += fmt::format("{}{}", out.empty() ? "" : ", ", group.quant);
   }
   return out;
 }

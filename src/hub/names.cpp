@@ -47,7 +47,7 @@ std::string suggestions(std::string_view text) {
   if (near.empty()) return "; names are such as qwen3:4b, qwen3:4b-instruct-2507 or ORG/REPO:Q4_K_M";
   std::string out = ", did you mean ";
   for (size_t i = 0; i < std::min<size_t>(near.size(), 3); ++i) {
-    out += (i > 0 ? " or " : "") + near[i].second;
+    out += fmt::format("{}{}", i > 0 ? " or " : "", near[i].second);
   }
   return out + "?";
 }
