@@ -3,9 +3,9 @@
 #include <ctime>
 
 #include "base/json.h"
-#include "base/mmap.h"
 #include "cli/command.h"
 #include "cli/hub_settings.h"
+#include "cli/model_catalogue.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "hub/partial_file.h"
@@ -23,14 +23,6 @@ struct Row {
   int64_t bytes = 0, bytes_done = 0, modified_s = 0;
 };
 
-// Whether a snapshot's folder is of a family that bantam runs. The cache is shared with programs that run others.
-bool is_our_family(const std::string& folder) {
-  const auto text = read_file(folder + "/config.json", 1 << 20);
-  const auto config = text.ok() ? parse_json(*text, "config.json") : Result<JsonValue>(text.status());
-  const JsonValue* type = config.ok() ? config->find("model_type") : nullptr;
-  return type != nullptr && type->is_string() && (type->as_string() == "qwen3" || type->as_string() == "qwen2");
-}
-
 // "@COMMIT" unless the revision main means this snapshot.
 std::string revision_suffix(const hub::Cache& cache, const hub::Snapshot& snapshot) {
   const auto main = cache.snapshot(snapshot.repo, "main");
@@ -47,7 +39,9 @@ void add_snapshot(const hub::Cache& cache, const hub::Snapshot& snapshot, std::v
   hub::ModelName plain;
   plain.repo = snapshot.repo;
   const auto choice = hub::choose_files(snapshot.files, plain);
-  if (!choice.ok() || choice->kind != hub::ModelKind::kSafetensors || !is_our_family(snapshot.folder)) return;
+  if (!choice.ok() || choice->kind != hub::ModelKind::kSafetensors ||
+      !is_our_family(model_type(snapshot.folder + "/config.json")))
+    return;
   rows->push_back(
       {name, "safetensors", snapshot.folder, snapshot.commit, choice->bytes, choice->bytes, snapshot.modified_s});
 }

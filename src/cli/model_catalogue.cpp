@@ -1,6 +1,7 @@
 // See model_catalogue.h.
 #include "cli/model_catalogue.h"
 
+#include "base/json.h"
 #include "base/mmap.h"
 #include "cli/hub_settings.h"
 #include "cli/terminal.h"
@@ -48,6 +49,17 @@ std::string model_name(const std::string& model) {
   if (model.empty()) return engine::model_name(model) + " (house model)";
   const auto source = find_model(model);
   return engine::model_name(source.ok() ? source->path : model);
+}
+
+std::string model_type(const std::string& config_path) {
+  const auto text = read_file(config_path, 1 << 20);
+  const auto config = text.ok() ? parse_json(*text, "config.json") : Result<JsonValue>(text.status());
+  const JsonValue* type = config.ok() ? config->find("model_type") : nullptr;
+  return type != nullptr && type->is_string() ? type->as_string() : "";
+}
+
+bool is_our_family(std::string_view model_type) {
+  return model_type == "qwen3" || model_type == "qwen2";
 }
 
 Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::Weights weights) {

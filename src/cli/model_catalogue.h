@@ -24,6 +24,11 @@ Result<ModelSource> find_model(const std::string& model);
 // The name to print: the last part of what it means, or "bantam-nano (house model)".
 std::string model_name(const std::string& model);
 
+// What a config.json says its model is, such as "qwen3"; "" when it says nothing. And whether bantam runs that: the
+// Hugging Face cache is shared with programs that run others.
+std::string model_type(const std::string& config_path);
+bool is_our_family(std::string_view model_type);
+
 // Opens the files of MODEL; weights as asked.
 Result<formats::Checkpoint> open_checkpoint(const std::string& model, formats::Weights weights);
 Result<text::Tokenizer> open_tokenizer(const std::string& model);

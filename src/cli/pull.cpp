@@ -3,7 +3,6 @@
 #include "hub/pull.h"
 
 #include <filesystem>
-#include <iostream>
 #include <optional>
 
 #include "base/json.h"
@@ -11,6 +10,8 @@
 #include "cli/command.h"
 #include "cli/convert.h"
 #include "cli/hub_settings.h"
+#include "cli/line_reader.h"
+#include "cli/model_catalogue.h"
 #include "cli/model_export.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
@@ -52,15 +53,20 @@ class Watcher final : public hub::PullWatcher {
     plan_ = &plan;
     return {};
   }
-  void on_bytes(size_t index, int64_t bytes_here) override { bars_->update(index, bytes_here); }
+  void on_bytes(size_t index, int64_t bytes_here, bool read_back) override {
+    bars_->update(index, bytes_here, read_back);
+  }
   void on_waiting(size_t index) override {
     bars_->clear();
     note(output_, fmt::format("{}: another program is downloading it; waiting", plan_->files[index].path));
   }
-  void on_done(size_t index, bool was_here) override {
-    bars_->done(index, was_here                                ? "is here"
-                       : plan_->files[index].hash.size() == 64 ? "SHA-256 is right"
-                                                               : "SHA-1 is right");
+  // A config.json comes before the weights: what bantam could not run is not downloaded to the end.
+  Status on_done(size_t index, const std::string& path, bool was_here) override {
+    const hub::RemoteFile& file = plan_->files[index];
+    bars_->done(index, was_here ? "is here" : file.hash.size() == 64 ? "SHA-256 is right" : "SHA-1 is right");
+    const std::string type = file.path == "config.json" ? model_type(path) : "";
+    if (type.empty() || is_our_family(type)) return {};
+    return bad_input("{}: bantam runs the families Qwen3 and Qwen2.5, this is {:?}", plan_->repo, type);
   }
 
   void clear() {
@@ -76,16 +82,15 @@ class Watcher final : public hub::PullWatcher {
 };
 
 // Asks on the terminal; false without one.
-bool agrees_to_quantize(const hub::PulledModel& model, const OutputOptions& output) {
+Result<bool> agrees_to_quantize(const hub::PulledModel& model, const OutputOptions& output) {
   if (!stdin_is_tty() || !stderr_is_tty() || output.quiet || output.json) return false;
-  fmt::print(
-      stderr,
-      "These are the original weights, {}. Quantised to {} they take about a third, and answers come about three "
-      "times as fast.\nQuantise them now? [Y/n] ",
-      human_bytes(model.choice.bytes), kOfferedType);
   std::string answer;
-  if (!std::getline(std::cin, answer)) return false;
-  return answer.empty() || answer[0] == 'y' || answer[0] == 'Y';
+  BANTAM_TRY_ASSIGN(const bool answered,
+                    ask(fmt::format("These are the original weights, {}. Quantised to {} they take about a third, and "
+                                    "answers come about three times as fast.\nQuantise them now? [Y/n] ",
+                                    human_bytes(model.choice.bytes), kOfferedType),
+                        &answer));
+  return answered && (answer.empty() || answer[0] == 'y' || answer[0] == 'Y');
 }
 
 Result<std::string> quantize(const hub::PulledModel& model, const std::string& type, const Options& options) {
@@ -103,15 +108,16 @@ Result<std::string> quantize(const hub::PulledModel& model, const std::string& t
 }
 
 // The type that the weights of a folder are to become; "" when they stay as they are.
-std::string wished_type(const hub::PulledModel& model, const hub::ModelName& name, const Options& options) {
-  if (model.choice.kind == hub::ModelKind::kGguf) return "";
+Result<std::string> wished_type(const hub::PulledModel& model, const hub::ModelName& name, const Options& options) {
+  if (model.choice.kind == hub::ModelKind::kGguf) return std::string();
   if (!options.quantize.empty()) return options.quantize;
   if (name.quant_is_wish) return name.quant;
-  if (file_exists(hub::quantized_path(quantized_folder(), model.repo, kOfferedType))) return "";
-  if (agrees_to_quantize(model, options.output)) return kOfferedType;
+  if (file_exists(hub::quantized_path(quantized_folder(), model.repo, kOfferedType))) return std::string();
+  BANTAM_TRY_ASSIGN(const bool agreed, agrees_to_quantize(model, options.output));
+  if (agreed) return std::string(kOfferedType);
   note(options.output, fmt::format("these are the original weights; smaller and faster: bantam pull {} --quantize {}",
                                    name.text, kOfferedType));
-  return "";
+  return std::string();
 }
 
 JsonValue to_object(const hub::PulledModel& model, const std::string& name, const std::string& quantized) {
@@ -149,7 +155,7 @@ Result<JsonValue> pull_one(const std::string& text, const Options& options) {
   auto pulled = hub::pull(client, hub_cache(), name, {.verify = options.verify}, watcher);
   watcher.clear();
   if (!pulled.ok()) return std::move(pulled).status();
-  const std::string type = wished_type(*pulled, name, options);
+  BANTAM_TRY_ASSIGN(const std::string type, wished_type(*pulled, name, options));
   std::string quantized;
   if (!type.empty()) {
     BANTAM_TRY_ASSIGN(quantized, quantize(*pulled, type, options));

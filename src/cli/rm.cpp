@@ -1,10 +1,8 @@
 // bantam rm: removes models from this machine: first says what and how much, then does it.
-#include <filesystem>
-#include <iostream>
-
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/hub_settings.h"
+#include "cli/line_reader.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "hub/quantized.h"
@@ -35,11 +33,12 @@ Result<hub::Removal> plan(const std::string& text) {
   return out;
 }
 
-bool agrees(const hub::Removal& removal) {
-  for (const std::string& what : removal.what) fmt::print(stderr, "  {}\n", what);
-  fmt::print(stderr, "Remove this, {}? [y/N] ", human_bytes(removal.bytes));
-  std::string answer;
-  return std::getline(std::cin, answer) && (answer == "y" || answer == "Y" || answer == "yes");
+Result<bool> agrees(const hub::Removal& removal) {
+  std::string question, answer;
+  for (const std::string& what : removal.what) question += fmt::format("  {}\n", what);
+  question += fmt::format("Remove this, {}? [y/N] ", human_bytes(removal.bytes));
+  BANTAM_TRY_ASSIGN(const bool answered, ask(question, &answer));
+  return answered && (answer == "y" || answer == "Y" || answer == "yes");
 }
 
 Status run_rm(Options& options) {
@@ -51,7 +50,10 @@ Status run_rm(Options& options) {
     all.bytes += one.bytes;
   }
   const bool asks = !options.yes && !options.output.json && stdin_is_tty() && stderr_is_tty();
-  if (asks && !agrees(all)) return failed("nothing was removed");
+  if (asks) {
+    BANTAM_TRY_ASSIGN(const bool agreed, agrees(all));
+    if (!agreed) return failed("nothing was removed");
+  }
   BANTAM_TRY(hub::remove(all));
   if (options.output.json) {
     JsonValue removed = JsonValue::array();

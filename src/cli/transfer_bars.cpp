@@ -10,7 +10,7 @@
 namespace bantam::cli {
 namespace {
 
-constexpr double kDrawEveryMs = 100, kLineEveryMs = 10'000, kSettleMs = 200;
+constexpr double kDrawEveryMs = 100, kLineEveryMs = 10'000;
 
 // The end of a name, which tells files apart.
 std::string shortened(const std::string& name, size_t width) {
@@ -90,10 +90,9 @@ void TransferBars::clear() {
   drawn_ = false;
 }
 
-void TransferBars::update(size_t index, int64_t bytes_here) {
+void TransferBars::update(size_t index, int64_t bytes_here, bool read_back) {
   const double now = clock_.elapsed_ms();
-  // What is read back from an earlier run is not the line's speed.
-  if (clock_.elapsed_ms() < kSettleMs) rate_ = RateWindow();
+  if (read_back) rate_ = RateWindow();
   here_[index] = bytes_here;
   rate_.add(now, whole_here());
   if (bars_ && now - last_draw_ms_ >= kDrawEveryMs) {

@@ -36,7 +36,8 @@ class TransferBars {
   };
   TransferBars(const OutputOptions& options, std::vector<File> files);
   ~TransferBars();
-  void update(size_t index, int64_t bytes_here);
+  // Bytes that are read back from an earlier run do not count as speed.
+  void update(size_t index, int64_t bytes_here, bool read_back);
   void done(size_t index, const std::string& remark);  // "SHA-256 is right", "was here"
   void clear();                                        // before somebody else writes to stderr
 

@@ -24,6 +24,12 @@ bool parse_content_range(std::string_view text, int64_t* first, int64_t* last, i
   return static_cast<size_t>(used) == copy.size() && a >= 0 && b >= a && n > b;
 }
 
+// Whether an ETag says that the contents are others. One of the other kind (git's hash of a large file's pointer) says
+// nothing, nor does what is no hash.
+bool is_other_hash(std::string_view etag, std::string_view hash) {
+  return is_content_hash(etag) && etag.size() == hash.size() && etag != hash;
+}
+
 }  // namespace
 
 // Consecutive blocks from one request. Bytes collect in `buffer_` until a block is whole.
@@ -121,7 +127,7 @@ class BlobDownload::Range final : public HttpHandler {
 };
 
 BlobDownload::BlobDownload(HubClient& client, std::string repo, std::string commit, const BlobSpec& spec,
-                           PartialFile& file, std::function<void(int64_t)> on_bytes)
+                           PartialFile& file, BytesHere on_bytes)
     : client_(client),
       repo_(std::move(repo)),
       commit_(std::move(commit)),
@@ -143,7 +149,7 @@ int64_t BlobDownload::bytes_here() const {
 
 Status BlobDownload::locate() {
   BANTAM_TRY_ASSIGN(const RemoteLocation at, client_.locate(repo_, commit_, spec_.name));
-  const bool other_hash = is_content_hash(at.hash) && at.hash != spec_.hash;
+  const bool other_hash = is_other_hash(at.hash, spec_.hash);
   if (other_hash || (at.bytes >= 0 && at.bytes != spec_.bytes)) {
     changed_ = true;
     return {};
@@ -158,7 +164,7 @@ bool BlobDownload::accepts_etag(const HttpResponse& response) {
   const auto origin = url_origin(response.url), hub = url_origin(client_.options().endpoint);
   if (!origin.ok() || !hub.ok() || *origin != *hub) return true;
   const std::string etag = plain_etag(response.header("etag"));
-  if (is_content_hash(etag) && etag != spec_.hash) changed_ = true;
+  changed_ |= is_other_hash(etag, spec_.hash);
   return !changed_;
 }
 
@@ -251,7 +257,7 @@ Result<BlobEnd> BlobDownload::run() {
     if (!client_.going_on()) return make_error(ErrorCode::kCancelled, "interrupted");
     if (!fatal_.ok()) return fatal_;
     if (changed_) return BlobEnd::kChanged;
-    on_bytes_(bytes_here());
+    on_bytes_(bytes_here(), false);
     if (whole_only_ && ranges_.size() > 1) {
       // One answer brings everything; the others would bring it again.
       const auto keep = std::max_element(ranges_.begin(), ranges_.end(), [](const auto& a, const auto& b) {
@@ -273,14 +279,14 @@ Result<BlobEnd> BlobDownload::run() {
     client_.session().poll(100);
   }
   if (!fatal_.ok()) return fatal_;
-  on_bytes_(bytes_here());
+  on_bytes_(bytes_here(), false);
   return BlobEnd::kDone;
 }
 
 Result<BlobEnd> download_blob(HubClient& client, const std::string& repo, const std::string& commit,
-                              const BlobSpec& spec, const std::function<void(int64_t)>& on_bytes) {
+                              const BlobSpec& spec, const BytesHere& on_bytes) {
   BANTAM_TRY_ASSIGN(const auto file, PartialFile::open(spec, client.options().block_bytes, [&](int64_t bytes) {
-                      on_bytes(bytes);
+                      on_bytes(bytes, true);
                       return client.going_on();
                     }));
   for (int attempt = 1;; ++attempt) {

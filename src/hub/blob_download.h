@@ -27,14 +27,17 @@ enum class BlobEnd : uint8_t {
   kChanged,  // the server has other contents now: ask for the list of files again
 };
 
-// Downloads `spec` (the file spec.name of repo at commit). `on_bytes` hears how many bytes of it are here.
+// Hears how many bytes of a file are here; while those of an earlier run are read back, `read_back` is true.
+using BytesHere = std::function<void(int64_t bytes, bool read_back)>;
+
+// Downloads `spec` (the file spec.name of repo at commit).
 Result<BlobEnd> download_blob(HubClient& client, const std::string& repo, const std::string& commit,
-                              const BlobSpec& spec, const std::function<void(int64_t)>& on_bytes);
+                              const BlobSpec& spec, const BytesHere& on_bytes);
 
 class BlobDownload {
  public:
   BlobDownload(HubClient& client, std::string repo, std::string commit, const BlobSpec& spec, PartialFile& file,
-               std::function<void(int64_t)> on_bytes);
+               BytesHere on_bytes);
   ~BlobDownload();
   // Until every block is in the file, whatever its hash.
   Result<BlobEnd> run();
@@ -55,7 +58,7 @@ class BlobDownload {
   std::string repo_, commit_;
   const BlobSpec& spec_;
   PartialFile& file_;
-  std::function<void(int64_t)> on_bytes_;
+  BytesHere on_bytes_;
   Retry retry_;
   std::string url_;                                       // where the bytes are; empty: to be asked for
   std::vector<std::unique_ptr<Range>> ranges_;            // under way

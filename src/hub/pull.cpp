@@ -131,13 +131,15 @@ class Pull {
       BANTAM_TRY_ASSIGN(here, is_here(file, blob));  // who held the lock may have brought it
       if (!here) {
         const BlobSpec spec{blob, file.hash, file.path, file.bytes};
-        BANTAM_TRY_ASSIGN(const BlobEnd end, download_blob(client_, out_.repo, out_.commit, spec,
-                                                           [&](int64_t bytes) { watcher_.on_bytes(index, bytes); }));
+        BANTAM_TRY_ASSIGN(const BlobEnd end,
+                          download_blob(client_, out_.repo, out_.commit, spec, [&](int64_t bytes, bool read_back) {
+                            watcher_.on_bytes(index, bytes, read_back);
+                          }));
         if (end == BlobEnd::kChanged) return end;
         out_.downloaded_bytes += file.bytes;
       }
     }
-    watcher_.on_done(index, here);
+    BANTAM_TRY(watcher_.on_done(index, blob, here));
     return BlobEnd::kDone;
   }
 

@@ -25,9 +25,11 @@ class PullWatcher {
   virtual ~PullWatcher() = default;
   // What will be downloaded, before the first byte; some of it may be here already. An error ends the pull.
   virtual Status on_plan(const PulledModel& plan) = 0;
-  virtual void on_bytes(size_t index, int64_t bytes_here) = 0;
+  // `read_back`: they were here from an earlier run.
+  virtual void on_bytes(size_t index, int64_t bytes_here, bool read_back) = 0;
   virtual void on_waiting(size_t index) = 0;  // another program downloads this file
-  virtual void on_done(size_t index, bool was_here) = 0;
+  // A file is whole, at `path`. An error ends the pull.
+  virtual Status on_done(size_t index, const std::string& path, bool was_here) = 0;
 };
 
 struct PullOptions {

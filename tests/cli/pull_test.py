@@ -81,6 +81,11 @@ class Pull(Hub):
         self.bantam("pull", "Qwen/X-GGUF", expect=2, env={"HF_ENDPOINT": "ftp://127.0.0.1"})
         self.assertFalse(os.path.exists(os.path.join(self.path("hf"), "hub", "models--Qwen--X-GGUF", "refs")))
 
+    def test_another_family_is_refused_before_its_weights_come(self):
+        self.hub.repos["Qwen/Nano"].push({"config.json": b'{"model_type": "whisper"}', "model.safetensors": os.urandom(50_000)})
+        self.assertIn("this is \"whisper\"", self.bantam("pull", "Qwen/Nano", *QUICK, expect=3).err)
+        self.assertFalse([r for r in self.hub.requests if r["foreign"]])
+
     def test_the_token_goes_to_its_origin_only(self):
         self.hub.private = True
         without = self.bantam("pull", "Qwen/X-GGUF", expect=1)
@@ -249,7 +254,8 @@ class Terminal(Hub):
         """Runs it on a terminal of 100 columns; (exit code, what was shown)."""
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        process = subprocess.Popen([BANTAM, *args], env=self.env, stdin=follower, stdout=follower, stderr=follower)
+        process = subprocess.Popen([BANTAM, *args], env=self.env, stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         os.close(follower)
         shown, until = "", time.time() + 120
         while time.time() < until:
@@ -284,6 +290,13 @@ class Terminal(Hub):
         self.assertIn("ready: bantam chat Qwen/Nano:q4_k_m", shown)
         self.assertIn("q4_k", self.bantam("show", "Qwen/Nano:Q4_K_M").out)
         self.assertNotIn("Quantise them now", self.on_terminal("pull", "Qwen/Nano")[1], "asked once")
+
+    def test_ctrl_c_at_a_question(self):
+        code, shown = self.on_terminal("pull", "Qwen/Nano", answer="\x03")
+        self.assertEqual(code, 130, shown)
+        code, shown = self.on_terminal("rm", "Qwen/Nano", answer="\x03")
+        self.assertEqual(code, 130, shown)
+        self.assertEqual(len(self.bantam("ls", "--json").json()["models"]), 1)
 
     def test_rm_asks(self):
         self.bantam("pull", "Qwen/X-GGUF", *QUICK)
