@@ -169,6 +169,30 @@ def kills(hub, arguments, env, rng, cache):
         check_cache(cache, hub)
 
 
+def negative_control(bantam):
+    """What this program must notice, it notices: a flipped bit under a blob's name, a token at the foreign host."""
+    cache = tempfile.mkdtemp(prefix="bantam-hub-")
+    try:
+        with FaultHub({REPO: {"x-Q4_K_M.gguf": bytes(9000)}}, token=TOKEN) as hub:
+            finish(start([bantam, "pull", REPO], environment(cache, hub)))
+            check_model(cache, hub)
+            check_cache(cache, hub)
+            blobs = os.path.join(cache, "models--" + REPO.replace("/", "--"), "blobs")
+            with open(os.path.join(blobs, os.listdir(blobs)[0]), "r+b") as file:
+                file.write(b"\x01")
+            for look in (check_model, check_cache):
+                try:
+                    look(cache, hub)
+                except Wrong:
+                    continue
+                raise AssertionError("a wrong file goes unnoticed")
+            hub.note(True, "GET", "/", "Bearer " + TOKEN, None)
+            if not hub.leaked():
+                raise AssertionError("a leaked token goes unnoticed")
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bantam", default=os.environ.get("BANTAM") or os.path.join(ROOT, "build", "release", "bantam"))
@@ -176,6 +200,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
+    negative_control(options.bantam)
     tally, wrong, started = collections.Counter(), 0, time.time()
     for run in range(options.runs):
         try:
