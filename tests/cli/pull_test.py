@@ -17,7 +17,7 @@ from support import BANTAM, NANO, ROOT, Case, environment, main
 sys.path.insert(0, os.path.join(ROOT, "tests", "hub"))
 from fault_hub import Fault, FaultHub, content_hash  # noqa: E402
 
-QUICK = ["--stall-timeout", "0.5", "--backoff", "0.01"]
+QUICK = ["--backoff", "0.01"]
 
 
 def nano_files():
@@ -120,6 +120,13 @@ class Pull(Hub):
         self.assertTrue([r for r in self.hub.requests if r["foreign"]], "the bytes come from another host")
         self.assertEqual(self.hub.leaked(), [])
 
+    def test_through_a_proxy(self):
+        self.hub.page = 100
+        env = {"http_proxy": self.hub.url, "no_proxy": "127.0.0.2", "HF_ENDPOINT": "http://hub.invalid", "HF_TOKEN": self.hub.token}
+        self.bantam("pull", "Qwen/X-GGUF", *QUICK, env=env)
+        self.assertTrue(all(r["path"].startswith("http://hub.invalid/") for r in self.hub.requests if not r["foreign"]))
+        self.assertEqual(self.hub.leaked(), [])
+
     def test_goes_on_where_it_was_cut(self):
         data = b"GGUF" + os.urandom(1_000_000)
         self.hub.repos["Qwen/X-GGUF"].push({"X-Q8_0.gguf": data})
@@ -150,6 +157,10 @@ class Pull(Hub):
         row = self.bantam("ls", "--json").json()["models"][0]
         self.assertGreaterEqual(row["bytes_here"], 8192)
         self.bantam("pull", "Qwen/X-GGUF:Q8_0", *QUICK)
+
+    def test_a_silent_server_is_asked_again(self):
+        self.hub.set_fault(Fault("silent", 1, 1))
+        self.assertIn("no byte for 0.2 s", self.bantam("pull", "Qwen/X-GGUF", "--stall-timeout", "0.2", "--retries", "100", *QUICK).err)
 
     def test_ctrl_c(self):
         self.hub.set_fault(Fault("stall", 10**9, 1))
