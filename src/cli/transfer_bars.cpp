@@ -72,12 +72,14 @@ std::string TransferBars::line(const std::string& label, int64_t here, int64_t t
 void TransferBars::draw(size_t index) {
   const size_t name_width = static_cast<size_t>(std::clamp(terminal_columns() / 3, 12, 44));
   const bool several = files_.size() > 1;
-  fmt::print(stderr, "\r\033[K{}",
+  // Lines that are too long for a narrow terminal are cut off by it, not wrapped: the next drawing finds its place.
+  fmt::print(stderr, "\033[?7l\r\033[K{}",
              line(shortened(files_[index].name, name_width), here_[index], files_[index].bytes, !several));
   if (several) {
     const std::string label = fmt::format("{} of {} files", finished_, files_.size());
     fmt::print(stderr, "\n\033[K{}\033[1A", line(label, whole_here(), total_, true));
   }
+  fmt::print(stderr, "\033[?7h");
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -17,7 +17,7 @@ from support import BANTAM, NANO, ROOT, Case, environment, main
 sys.path.insert(0, os.path.join(ROOT, "tests", "hub"))
 from fault_hub import Fault, FaultHub, content_hash  # noqa: E402
 
-QUICK = ["--stall-timeout", "0.5", "--backoff", "0.01"]
+QUICK = ["--backoff", "0.01"]
 
 
 def nano_files():
@@ -81,6 +81,24 @@ class Pull(Hub):
         self.bantam("pull", "Qwen/X-GGUF", expect=2, env={"HF_ENDPOINT": "ftp://127.0.0.1"})
         self.assertFalse(os.path.exists(os.path.join(self.path("hf"), "hub", "models--Qwen--X-GGUF", "refs")))
 
+    def test_nothing_a_hub_says_names_a_file_elsewhere(self):
+        outside = self.path("outside")
+        good = {"type": "file", "oid": "a" * 40, "size": 5000, "path": "X-Q8_0.gguf", "lfs": {"oid": "b" * 64, "size": 5000, "pointerSize": 1}}
+        names = ["../X.gguf", "../" * 9 + "X.gguf", outside + "/X.gguf", "/X.gguf", "a/../../X.gguf", "..", ".", "", "a//X.gguf", "a/./X.gguf", "X.gguf/",
+                 "..\\X.gguf", "a\\..\\X.gguf", "X\n.gguf", "X\x00.gguf", "X\x1b[2J.gguf", "x" * 300 + ".gguf", "a/" * 700 + "X.gguf", 7, None, [], {}]
+        hashes = ["../" * 16 + "aaaaaaaaaaaaaaaa", "../X", "/" + "a" * 63, "B" * 64, "b" * 63, "b" * 65, "sha256:" + "b" * 64, "", 7, None, {}]
+        sizes = [-1, 1.5, 1 << 60, 10**30, "5000", None]
+        trees = [[dict(good, path=name)] for name in names] + [[dict(good, oid=h, lfs=None)] for h in hashes]
+        trees += [[dict(good, lfs=dict(good["lfs"], oid=h))] for h in hashes] + [[dict(good, size=n, lfs=None)] for n in sizes]
+        trees += [[dict(good, lfs=dict(good["lfs"], size=n))] for n in sizes] + [{}, [[]], [7], "x"]
+        for tree in trees:
+            self.hub.tree = tree
+            reply = self.bantam("pull", "Qwen/X-GGUF:Q8_0", "--retries", "0", *QUICK, expect=None)
+            self.assertIn(reply.code, (1, 3), tree)
+        found = [os.path.join(folder, n) for folder, _, names in os.walk(self.folder) for n in names if "gguf" in n]
+        self.assertEqual(found, [])
+        self.assertFalse(os.path.exists(outside))
+
     def test_another_family_is_refused_before_its_weights_come(self):
         self.hub.repos["Qwen/Nano"].push({"config.json": b'{"model_type": "whisper"}', "model.safetensors": os.urandom(50_000)})
         self.assertIn("this is \"whisper\"", self.bantam("pull", "Qwen/Nano", *QUICK, expect=3).err)
@@ -100,6 +118,13 @@ class Pull(Hub):
         self.assertNotIn(self.hub.token, reply.err)
         self.assertTrue(self.hub.authorized())
         self.assertTrue([r for r in self.hub.requests if r["foreign"]], "the bytes come from another host")
+        self.assertEqual(self.hub.leaked(), [])
+
+    def test_through_a_proxy(self):
+        self.hub.page = 100
+        env = {"http_proxy": self.hub.url, "no_proxy": "127.0.0.2", "HF_ENDPOINT": "http://hub.invalid", "HF_TOKEN": self.hub.token}
+        self.bantam("pull", "Qwen/X-GGUF", *QUICK, env=env)
+        self.assertTrue(all(r["path"].startswith("http://hub.invalid/") for r in self.hub.requests if not r["foreign"]))
         self.assertEqual(self.hub.leaked(), [])
 
     def test_goes_on_where_it_was_cut(self):
@@ -132,6 +157,10 @@ class Pull(Hub):
         row = self.bantam("ls", "--json").json()["models"][0]
         self.assertGreaterEqual(row["bytes_here"], 8192)
         self.bantam("pull", "Qwen/X-GGUF:Q8_0", *QUICK)
+
+    def test_a_silent_server_is_asked_again(self):
+        self.hub.set_fault(Fault("silent", 1, 1))
+        self.assertIn("no byte for 0.2 s", self.bantam("pull", "Qwen/X-GGUF", "--stall-timeout", "0.2", "--retries", "100", *QUICK).err)
 
     def test_ctrl_c(self):
         self.hub.set_fault(Fault("stall", 10**9, 1))

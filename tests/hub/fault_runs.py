@@ -42,9 +42,10 @@ def environment(cache, hub):
     return env
 
 
-def command(bantam, rng, retries):
-    return [bantam, "pull", REPO, "--stall-timeout", "0.3", "--backoff", "0.005", "--retries", str(retries), "--connections",
-            str(rng.choice([1, 2, 4, 7])), "--block-size", str(rng.choice([4096, 8192, 30000, 1 << 20]))]
+def command(bantam, rng, stall):
+    """On a busy machine an honest server can be silent for a while: only who is to meet silence has little patience."""
+    return [bantam, "pull", REPO, "--stall-timeout", stall, "--backoff", "0.005", "--connections", str(rng.choice([1, 2, 4, 7])),
+            "--block-size", str(rng.choice([4096, 8192, 30000, 1 << 20]))]
 
 
 def check_cache(cache, hub):
@@ -122,7 +123,7 @@ def one_run(bantam, rng, verbose):
     cache = tempfile.mkdtemp(prefix="bantam-hub-")
     with FaultHub({REPO: files}, token=TOKEN, page=rng.choice([1, 2, 100])) as hub:
         hub.private = rng.random() < 0.5
-        env, arguments = environment(cache, hub), command(bantam, rng, 6)
+        env, arguments = environment(cache, hub), command(bantam, rng, "20")
         try:
             if mode == "kill":
                 kills(hub, arguments, env, rng, cache)
@@ -136,7 +137,7 @@ def one_run(bantam, rng, verbose):
                 check([finish(p)[0] for p in pair] == [0, 0], "two at once")
             else:
                 hub.set_fault(Fault(mode, times, rng.random(), where))
-                code, err = finish(start(arguments, env))
+                code, err = finish(start(command(bantam, rng, "0.3") if mode in ("stall", "silent") else arguments, env))
                 if verbose:
                     print("   ", mode, times, where, "exit", code, err.splitlines()[-1:])
             check_cache(cache, hub)
@@ -169,6 +170,30 @@ def kills(hub, arguments, env, rng, cache):
         check_cache(cache, hub)
 
 
+def negative_control(bantam):
+    """What this program must notice, it notices: a flipped bit under a blob's name, a token at the foreign host."""
+    cache = tempfile.mkdtemp(prefix="bantam-hub-")
+    try:
+        with FaultHub({REPO: {"x-Q4_K_M.gguf": bytes(9000)}}, token=TOKEN) as hub:
+            finish(start([bantam, "pull", REPO], environment(cache, hub)))
+            check_model(cache, hub)
+            check_cache(cache, hub)
+            blobs = os.path.join(cache, "models--" + REPO.replace("/", "--"), "blobs")
+            with open(os.path.join(blobs, os.listdir(blobs)[0]), "r+b") as file:
+                file.write(b"\x01")
+            for look in (check_model, check_cache):
+                try:
+                    look(cache, hub)
+                except Wrong:
+                    continue
+                raise AssertionError("a wrong file goes unnoticed")
+            hub.note(True, "GET", "/", "Bearer " + TOKEN, None)
+            if not hub.leaked():
+                raise AssertionError("a leaked token goes unnoticed")
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bantam", default=os.environ.get("BANTAM") or os.path.join(ROOT, "build", "release", "bantam"))
@@ -176,6 +201,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
+    negative_control(options.bantam)
     tally, wrong, started = collections.Counter(), 0, time.time()
     for run in range(options.runs):
         try:
