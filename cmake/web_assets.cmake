@@ -34,6 +34,10 @@ foreach(font ${fonts})
   get_filename_component(name ${font} NAME)
   bantam_web_file(/ui/lib/fonts/${name} ${font} fonts-katex)
 endforeach()
+# Their licences ask to come along; the help sheet links to them.
+foreach(package libjs-marked node-dompurify libjs-highlight.js libjs-katex fonts-katex)
+  bantam_web_file(/ui/licences/${package}.txt /usr/share/doc/${package}/copyright ${package})
+endforeach()
 
 set(generated ${CMAKE_BINARY_DIR}/web)
 file(MAKE_DIRECTORY ${generated})

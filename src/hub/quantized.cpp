@@ -36,7 +36,7 @@ std::vector<QuantizedModel> list_quantized(const std::string& folder) {
     std::string repo = entry.path().filename();
     const size_t dashes = repo.find("--");
     if (dashes == repo.npos) continue;
-    repo.replace(dashes, 2, "/");
+    repo = repo.substr(0, dashes) + "/" + repo.substr(dashes + 2);
     if (!is_repo(repo)) continue;
     for (const auto& file : fs::directory_iterator(entry.path(), ignored)) {
       const std::string stem = file.path().stem(), start = repo.substr(dashes + 1) + "-";

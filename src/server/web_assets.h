@@ -1,5 +1,5 @@
-// The web UI as embedded files: web/ and the libraries it uses, put together by cmake/web_assets.cmake. The server's routes
-// `GET /` and `GET /ui/...` answer from this table. Immutable and thread-safe; nothing is read from disk.
+// The web UI as embedded files: web/ and the libraries it uses, put together by cmake/web_assets.cmake. The server's
+// routes `GET /` and `GET /ui/...` answer from this table. Immutable and thread-safe; nothing is read from disk.
 #pragma once
 #include <span>
 #include <string_view>

@@ -6,6 +6,7 @@ on them, and talk to the test through threading.Event."""
 import http.client
 import http.server
 import json
+import pathlib
 import threading
 import urllib.parse
 
@@ -60,7 +61,8 @@ class Reply:
 class Relay:
     """`script`: what answers chat requests now, or None. `requests`: the bodies of all chat requests so far."""
 
-    def __init__(self, upstream):
+    def __init__(self, upstream, folder=None):
+        self.folder = folder and pathlib.Path(folder)  # the page's files come from here, as they are now
         self.upstream = urllib.parse.urlparse(upstream)
         self.script = None
         self.down = False  # cut every connection, as if the server were gone
@@ -106,16 +108,29 @@ class Relay:
                 return
         self.forward(handler, body)
 
+    def own_file(self, path):
+        """The content of a file of the page in the folder, whose headers the server still makes."""
+        name = "index.html" if path == "/" else path[4:] if path.startswith("/ui/") else None
+        file = self.folder / name if self.folder and name else None
+        return file.read_bytes() if file and file.is_file() else None
+
     def forward(self, handler, body):
         connection = http.client.HTTPConnection(self.upstream.hostname, self.upstream.port, timeout=120)
         try:
+            own = self.own_file(handler.path)
             headers = {k: v for k, v in handler.headers.items() if k.lower() not in DROPPED}
             connection.request(handler.command, handler.path, body, headers)
             answer = connection.getresponse()
             handler.send_response(answer.status)
+            dropped = DROPPED | {"date", "server"} | ({"content-length", "content-encoding", "etag"} if own is not None else set())
             for name, value in answer.getheaders():
-                if name.lower() not in DROPPED | {"date", "server"}:
+                if name.lower() not in dropped:
                     handler.send_header(name, value)
+            if own is not None:
+                handler.send_header("Content-Length", str(len(own)))
+                handler.end_headers()
+                handler.wfile.write(own)
+                return
             streaming = answer.getheader("Content-Length") is None
             if streaming:
                 handler.send_header("Connection", "close")

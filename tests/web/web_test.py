@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tests the web UI in headless Chromium: types, clicks and looks at what comes, against a real `bantam serve`.
 
-    tests/web/web_test.py --program build/release/bantam [--only NAME] [--shots FOLDER] [--url URL]
+    tests/web/web_test.py --program build/release/bantam [--only NAME] [--shots FOLDER] [--url URL] [--web web]
 
---url uses a server that runs already; --shots keeps screenshots. Cases are the case_ functions of chat_cases.py and lab_cases.py,
+--url uses a server that runs already; --web takes the page from a folder, so that a change needs no build; --shots keeps screenshots. Cases are the case_ functions of chat_cases.py and lab_cases.py,
 each with storage of its own. Exits with 77 (skipped) when Chromium is not installed."""
 import argparse
 import os
@@ -59,6 +59,7 @@ def main():
     parser.add_argument("--url")
     parser.add_argument("--only", default="")
     parser.add_argument("--shots")
+    parser.add_argument("--web")
     options = parser.parse_args()
     program = find_chromium()
     if not program:
@@ -69,7 +70,7 @@ def main():
     cases = [(name[5:], case) for module in (chat_cases, lab_cases) for name, case in vars(module).items()
              if name.startswith("case_") and options.only in name]
     server, url = (None, options.url) if options.url else start_server(os.path.abspath(options.program))
-    relay = Relay(url)
+    relay = Relay(url, options.web)
     browser = Browser(program)
     try:
         wrong = list(filter(None, (run_case(browser, relay, name, case, options.shots) for name, case in cases)))

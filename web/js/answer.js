@@ -98,7 +98,7 @@ export function forkTokens(tokens, index, choice) {
   const from = tokens[index];
   const [id, text, logprob] = from.a[choice];
   const token = { i: id, t: text, p: logprob, a: from.a, forked: 1 };
-  if (from.r) token.r = 1;
+  if (from.r && from.t !== '<think>') token.r = 1;  // without its opening there is no thinking
   return [...tokens.slice(0, index), token];
 }
 

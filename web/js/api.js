@@ -84,9 +84,9 @@ export async function isAlive() {
   }
 }
 
-// Ids of a text, for continuing an answer whose ids are not known because the user edited it.
-export async function tokenize(text, signal) {
-  const { tokens } = await callJson('tokenize', { body: { content: text }, signal });
+// Ids of a text; `special`: whether control tokens may be recognised in it.
+export async function tokenize(model, text, special, signal) {
+  const { tokens } = await callJson('tokenize', { body: { model, content: text, parse_special: special }, signal });
   return tokens.map((t) => (typeof t === 'number' ? t : t.id));
 }
 

@@ -86,9 +86,9 @@ async function run(conversation, node, prefix = []) {
   emit('running');
   touch(node);
   try {
-    const ids = typeof prefix === 'function' ? await prefix(controller.signal) : prefix;
+    const ids = typeof prefix === 'function' ? await prefix(model, controller.signal) : prefix;
     const path = pathTo(conversation, node).slice(0, -1);
-    const own = ids.edited ? { ...sent, thinking: 'off' } : sent;
+    const own = ids.edited && model?.meta?.thinking === 'hybrid' ? { ...sent, thinking: 'off' } : sent;
     await stream(node, buildBody({ path, settings: own, seed: node.seed, prefix: ids }), controller);
     endAnswer(node, 'done');
   } catch (error) {
@@ -154,10 +154,14 @@ export async function giveToolResults(conversation, node, results) {
   await answer(conversation, parent);
 }
 
-// The ids that `node` holds; of a text the user wrote, what the tokenizer makes of it.
+// The ids that `node` holds; of a text the user wrote, what the tokenizer makes of it, after the thinking is closed where the
+// template always opens it.
 function prefixFor(node) {
   if (!node.edited && node.tokens?.length && node.tokens.every((t) => Number.isInteger(t.i))) return prefixOf(node.tokens).map((t) => t.i);
-  return async (signal) => Object.assign(await tokenize(node.content, signal), { edited: true });
+  return async (model, signal) => {
+    const closing = model?.meta?.thinking === 'always' ? await tokenize(model.id, '\n</think>\n\n', true, signal) : [];
+    return Object.assign([...closing, ...await tokenize(model?.id, node.content, false, signal)], { edited: true });
+  };
 }
 
 // Goes on where the answer ended.

@@ -25,6 +25,7 @@ export const SHORTCUTS = [
   ['Alt+D', 'Colours: system, light, dark', 'nextTheme'],
   ['?', 'This sheet', 'help'],
 ];
+const LIBRARIES = [['marked', 'libjs-marked'], ['DOMPurify', 'node-dompurify'], ['highlight.js', 'libjs-highlight.js'], ['KaTeX', 'libjs-katex'], ['its fonts', 'fonts-katex']];
 const FIXED = [['Enter', 'Send'], ['Shift+Enter', 'New line'], ['Mod+Enter', 'Save an edit and go on']];
 
 const CODES = { ',': 'Comma', '/': 'Slash', '←': 'ArrowLeft', '→': 'ArrowRight', Esc: 'Escape' };
@@ -57,5 +58,6 @@ export function listen(actions) {
 export function showHelp() {
   const caps = (keys) => keys.split('+').map((k) => h('kbd', {}, k === 'Mod' ? (mac ? '⌘' : 'Ctrl') : k === 'Alt' && mac ? '⌥' : k));
   const row = ([keys, about]) => h('div.shortcut', {}, h('span', {}, about), h('span.caps', {}, caps(keys)));
-  return openDialog('Keyboard shortcuts', () => h('div.shortcuts', {}, FIXED.map(row), SHORTCUTS.map(row)));
+  return openDialog('Keyboard shortcuts', () => h('div.shortcuts', {}, FIXED.map(row), SHORTCUTS.map(row),
+    h('p.facts.made-with', {}, 'Made with ', LIBRARIES.map(([name, file], i) => [i ? ', ' : '', h('a', { href: `ui/licences/${file}.txt`, target: '_blank' }, name)]), '.')));
 }
