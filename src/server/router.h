@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/error_reply.h"
 #include "server/http.h"
 
 namespace bantam::server {
@@ -24,7 +25,8 @@ struct Route {
   Handler handler;
   bool is_public = false;  // needs no key
   std::string body;        // example of a body as JSON, "" for none
-  std::string tag;         // whose API: "openai", "anthropic", "ollama", "bantam"
+  std::string tag;                 // whose API: "openai", "anthropic", "ollama", "bantam"
+  ErrorWords words = error_reply;  // of refusals before the handler is called
 };
 
 class Router {
