@@ -29,6 +29,7 @@ struct SamplingOptions {
   std::vector<std::pair<int32_t, float>> logit_bias;
   uint64_t seed = 0;
   uint64_t choice = 0;        // draws are keyed by (seed, choice, position), never by arrival
+  int32_t forced_id = -1;     // not -1: this token, whatever the logits say
   int32_t top_logprobs = -1;  // -1: no log-probabilities; 0: the chosen token's; n: also the n best tokens'
 };
 

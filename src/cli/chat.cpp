@@ -51,7 +51,7 @@ class AnswerView {
         fmt::print("\r\033[K\033[2mthinking … {} pieces\033[0m", thinking_pieces_);
       }
       open_ = true;
-    } else {
+    } else if (delta.kind == engine::AnswerDelta::Kind::kContent) {  // calls are printed at the end
       close_thinking();
       write_answer(delta.text);
     }
@@ -97,6 +97,7 @@ Status answer(ChatState& state) {
   options.stops = state.sampling.stop;
   options.stop_ids = state.model.engine.info().stop_ids;
   options.starts_in_thinking = prompt.starts_in_thinking;
+  options.thinking_budget_tok = state.sampling.thinking_budget.value_or(-1);
   options.cancel = &interrupted();
   AnswerView view(state.view, use_color(state.output, stdout_is_tty()), stdout_is_tty());
   ProgressBar bar(state.output, "reading", "tokens");
@@ -119,6 +120,7 @@ Status answer(ChatState& state) {
   for (const Sampled& token : result->tokens) state.last_answer_ids.push_back(token.id);
   for (const engine::ToolCall& call : result->tool_calls) fmt::print("{}({})\n", call.name, call.arguments);
   if (stopped) note(state.output, "stopped");
+  if (result->thinking_cut) note(state.output, "the thinking was ended: its budget was used up, or it went in circles");
   if (result->context_full) explain_full_context(state, state.session.capacity() + 1);
   const bool color = use_color(state.output, stderr_is_tty());
   const auto generated = static_cast<double>(result->tokens.size());
@@ -222,6 +224,7 @@ void add_chat(CLI::App& app, Dispatch& dispatch) {
   command->add_option("--load", options.load, "a conversation saved with /save");
   command->add_flag("--no-history", options.no_history, "keep no history of what was typed");
   add_sampling_options(*command, &options.sampling);
+  add_thinking_budget_option(*command, &options.sampling);
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, false);
   command->footer(

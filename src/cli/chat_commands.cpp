@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view kHelp =
     R"(  /help              this list
   /set NAME VALUE    a setting: temperature top-k top-p min-p presence-penalty frequency-penalty
-                     repetition-penalty seed max-tokens thinking (show, collapse, hide); /set alone lists them
+                     repetition-penalty seed max-tokens budget (tokens of thinking) thinking (show, collapse,
+                     hide); /set alone lists them
   /system TEXT       set the system message (nothing: remove it)
   /think  /nothink   switch the model's thinking on or off
   /expand            show the last answer's thinking
@@ -55,11 +56,12 @@ void print_settings(const ChatState& state) {
   constexpr const char* kViews[] = {"show", "collapse", "hide"};
   fmt::print(stderr,
              "temperature {}  top-k {}  top-p {}  min-p {}\npresence-penalty {}  frequency-penalty {}  "
-             "repetition-penalty {}\nseed {}  max-tokens {}\nthinking {} ({})  template {}\n",
+             "repetition-penalty {}\nseed {}  max-tokens {}  budget {}\nthinking {} ({})  template {}\n",
              sampling->temperature, sampling->top_k, sampling->top_p, sampling->min_p, sampling->presence_penalty,
              sampling->frequency_penalty, sampling->repetition_penalty,
              state.sampling.seed ? std::to_string(*state.sampling.seed) : "random",
              state.sampling.max_tokens ? std::to_string(*state.sampling.max_tokens) : "unlimited",
+             state.sampling.thinking_budget ? std::to_string(*state.sampling.thinking_budget) : "unlimited",
              thinking ? "on" : "off", kViews[static_cast<int>(state.view)], text::template_name(state.kind));
 }
 
@@ -74,6 +76,7 @@ bool set_one(ChatState& state, std::string_view name, std::string_view value) {
   if (name == "repetition-penalty") return parse_in(value, 0.01, 100.0, &s.repetition_penalty);
   if (name == "seed") return parse_in(value, uint64_t{0}, UINT64_MAX, &s.seed);
   if (name == "max-tokens") return parse_in(value, int64_t{0}, int64_t{1} << 30, &s.max_tokens);
+  if (name == "budget") return parse_in(value, int64_t{0}, int64_t{1} << 30, &s.thinking_budget);
   if (name == "thinking") {
     constexpr std::string_view kViews[] = {"show", "collapse", "hide"};
     for (int i = 0; i < 3; ++i) {

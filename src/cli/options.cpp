@@ -187,6 +187,11 @@ void add_sampling_options(CLI::App& command, SamplingFlags* out) {
   command.add_option("--seed", out->seed, "same seed, same answer; default: a random one")->group(kSampling);
 }
 
+void add_thinking_budget_option(CLI::App& command, SamplingFlags* out) {
+  command.add_option("--thinking-budget", out->thinking_budget, "end the thinking after about this many tokens")
+      ->check(integer_in(0, int64_t{1} << 30));
+}
+
 Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo& info, bool thinking, bool hybrid) {
   SamplingOptions out = engine::resolve_sampling(flags, info, thinking, hybrid);
   for (const std::string& text : flags.logit_bias) {

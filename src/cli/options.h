@@ -68,8 +68,10 @@ struct SamplingFlags : engine::SamplingWishes {
   std::vector<std::string> logit_bias;  // "ID:BIAS"
   std::vector<std::string> stop;
   std::optional<int64_t> max_tokens;
+  std::optional<int64_t> thinking_budget;
 };
 void add_sampling_options(CLI::App& command, SamplingFlags* out);
+void add_thinking_budget_option(CLI::App& command, SamplingFlags* out);
 // resolve_sampling plus the biases, checked against the model's rows.
 Result<SamplingOptions> sampling_for(const SamplingFlags& flags, const ModelInfo& info, bool thinking, bool hybrid);
 

@@ -36,6 +36,7 @@ class AnswerPrinter {
       thought_ = true;
       return;
     }
+    if (delta.kind != engine::AnswerDelta::Kind::kContent) return;  // calls are printed at the end
     if (thought_) fmt::print(stderr, "\n\n");
     thought_ = false;
     write_answer(delta.text);
@@ -89,6 +90,7 @@ Status run(Options& options) {
   generate_options.stops = options.sampling.stop;
   generate_options.stop_ids = model.engine.info().stop_ids;
   generate_options.starts_in_thinking = prompt.starts_in_thinking;
+  generate_options.thinking_budget_tok = options.sampling.thinking_budget.value_or(-1);
   generate_options.cancel = &interrupted();
   BANTAM_TRY_ASSIGN(Session session, model.engine.new_session());
   detail_settings(options.output, kind, prompt, generate_options.sampling);
@@ -117,6 +119,7 @@ void add_run(CLI::App& app, Dispatch& dispatch) {
   command->add_flag("--no-think", options.no_think, "answer at once")->excludes(think);
   add_template_option(*command, &options.template_name);
   add_sampling_options(*command, &options.sampling);
+  add_thinking_budget_option(*command, &options.sampling);
   add_compute_options(*command, &options.compute);
   add_output_options(*command, &options.output, true);
   command->footer(

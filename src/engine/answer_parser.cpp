@@ -65,10 +65,10 @@ AnswerParser::AnswerParser(const text::Tokenizer& tokenizer, bool starts_in_thin
       call_close_(tokenizer.find_added("</tool_call>").value_or(kNoToken)),
       state_(starts_in_thinking ? State::kThinking : State::kContent) {}
 
-AnswerDelta AnswerParser::emit(AnswerDelta::Kind kind, std::string text) {
+void AnswerParser::emit(AnswerDelta::Kind kind, std::string text, std::vector<AnswerDelta>* out) {
   if (at_start_) {
     const size_t first = text.find_first_not_of('\n');
-    if (first == std::string::npos) return {};
+    if (first == std::string::npos) return;
     text.erase(0, first);
     at_start_ = false;
     if (after_call_ && !content_.empty()) text.insert(0, "\n");  // keeps the words before and after a call apart
@@ -80,74 +80,109 @@ AnswerDelta AnswerParser::emit(AnswerDelta::Kind kind, std::string text) {
   const size_t kept = last == std::string::npos ? 0 : last + 1;
   held_ = text.substr(kept);
   text.resize(kept);
-  if (text.empty()) return {};
+  if (text.empty()) return;
   (kind == AnswerDelta::Kind::kReasoning ? reasoning_ : content_) += text;
-  return {kind, std::move(text)};
+  out->push_back({kind, std::move(text)});
 }
 
-AnswerDelta AnswerParser::push(int32_t id) {
+void AnswerParser::enter(State next) {
+  state_ = next;
+  at_start_ = true;
+  held_.clear();
+}
+
+void AnswerParser::push(int32_t id, std::vector<AnswerDelta>* out) {
   using Kind = AnswerDelta::Kind;
-  const auto enter = [&](State next) {
-    state_ = next;
-    at_start_ = true;
-    held_.clear();
-  };
+  if (state_ == State::kToolCall) {
+    if (id == call_close_) return close_tool_call(out);
+    return push_tool_call(decoder_.push(id), out);
+  }
+  if (id == call_open_) return open_tool_call(out);
   if (state_ == State::kThinking) {
     ++reasoning_tok_;
-    if (id == think_open_) return {};  // a redundant opening tag
+    if (id == think_open_) return;  // a redundant opening tag
     if (id == think_close_) {
-      AnswerDelta rest = emit(Kind::kReasoning, decoder_.finish());
-      enter(State::kContent);
-      return rest;
+      emit(Kind::kReasoning, decoder_.finish(), out);
+      return enter(State::kContent);
     }
-    return emit(Kind::kReasoning, decoder_.push(id));
-  }
-  if (state_ == State::kToolCall) {
-    if (id == call_close_) return close_tool_call();
-    call_text_ += decoder_.push(id);
-    return {};
+    return emit(Kind::kReasoning, decoder_.push(id), out);
   }
   if (id == think_open_ && reasoning_.empty() && content_.empty()) {
     ++reasoning_tok_;
-    enter(State::kThinking);
-    return {};
+    return enter(State::kThinking);
   }
-  if (id == think_close_) return {};  // a second closing tag says nothing
-  if (id == call_open_) {
-    AnswerDelta rest = emit(Kind::kContent, decoder_.finish());
-    held_.clear();
-    state_ = State::kToolCall;
-    call_text_.clear();
-    return rest;
-  }
-  return emit(Kind::kContent, decoder_.push(id));
+  if (id == think_close_) return;  // a second closing tag says nothing
+  emit(Kind::kContent, decoder_.push(id), out);
 }
 
-AnswerDelta AnswerParser::close_tool_call() {
-  call_text_ += decoder_.finish();
+void AnswerParser::open_tool_call(std::vector<AnswerDelta>* out) {
+  using Kind = AnswerDelta::Kind;
+  emit(state_ == State::kThinking ? Kind::kReasoning : Kind::kContent, decoder_.finish(), out);
+  held_.clear();
+  state_ = State::kToolCall;
+  call_.emplace();
+  call_delivered_ = false;
+}
+
+void AnswerParser::push_tool_call(const std::string& text, std::vector<AnswerDelta>* out) {
+  using Kind = AnswerDelta::Kind;
+  call_->push(text);
+  if (!call_->named()) return;
+  const auto index = static_cast<int32_t>(tool_calls_.size()) - (call_delivered_ ? 1 : 0);
+  if (!call_delivered_) {
+    tool_calls_.push_back({call_->name(), {}});
+    out->push_back({Kind::kToolName, call_->name(), index});
+    call_delivered_ = true;
+  }
+  std::string piece = call_->take_arguments();
+  if (piece.empty()) return;
+  tool_calls_.back().arguments += piece;
+  out->push_back({Kind::kToolArguments, std::move(piece), index});
+}
+
+void AnswerParser::leave_tool_call() {
   state_ = State::kContent;
   at_start_ = after_call_ = true;
-  const auto call = parse_json(call_text_, "tool call");
-  const JsonValue* name = call.ok() ? call->find("name") : nullptr;
-  if (name != nullptr && name->is_string()) {
-    tool_calls_.push_back({name->as_string(), raw_arguments(call_text_)});
-    return {};
-  }
-  // Not a call after all: the words stay visible instead of vanishing.
-  return emit(AnswerDelta::Kind::kContent, "<tool_call>" + call_text_ + "</tool_call>");
+  call_.reset();
 }
 
-AnswerDelta AnswerParser::finish() {
-  const std::string rest = decoder_.finish();
-  if (state_ == State::kToolCall) {
-    state_ = State::kContent;
-    at_start_ = after_call_ = true;
-    return emit(AnswerDelta::Kind::kContent, "<tool_call>" + call_text_ + rest);
+void AnswerParser::close_tool_call(std::vector<AnswerDelta>* out) {
+  using Kind = AnswerDelta::Kind;
+  push_tool_call(decoder_.finish(), out);
+  const std::string text = call_->text();
+  const bool delivered = call_delivered_;
+  const std::string rest(delivered && !call_->ends_well() ? call_->tail() : std::string_view());
+  leave_tool_call();
+  if (delivered && rest.empty()) return;
+  const auto call = parse_json(text, "tool call");
+  if (delivered) {
+    if (!call.ok()) emit(Kind::kContent, rest, out);
+    return;
   }
-  AnswerDelta last =
-      emit(state_ == State::kThinking ? AnswerDelta::Kind::kReasoning : AnswerDelta::Kind::kContent, rest);
+  const JsonValue* name = call.ok() ? call->find("name") : nullptr;
+  if (name != nullptr && name->is_string() && !name->as_string().empty()) {
+    const auto index = static_cast<int32_t>(tool_calls_.size());
+    tool_calls_.push_back({name->as_string(), raw_arguments(text)});
+    out->push_back({Kind::kToolName, tool_calls_.back().name, index});
+    out->push_back({Kind::kToolArguments, tool_calls_.back().arguments, index});
+    return;
+  }
+  // Not a call after all: the words stay visible instead of vanishing.
+  emit(Kind::kContent, "<tool_call>" + text + "</tool_call>", out);
+}
+
+void AnswerParser::finish(std::vector<AnswerDelta>* out) {
+  using Kind = AnswerDelta::Kind;
+  if (state_ == State::kToolCall) {
+    push_tool_call(decoder_.finish(), out);
+    const std::string text = call_->text();
+    const bool delivered = call_delivered_;
+    const std::string rest(delivered && !call_->ends_well() ? call_->tail() : std::string_view());
+    leave_tool_call();
+    return emit(Kind::kContent, delivered ? rest : "<tool_call>" + text, out);
+  }
+  emit(state_ == State::kThinking ? Kind::kReasoning : Kind::kContent, decoder_.finish(), out);
   held_.clear();
-  return last;
 }
 
 }  // namespace bantam::engine

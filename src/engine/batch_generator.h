@@ -1,6 +1,7 @@
 // BatchGenerator: many answers at once over one engine. Drives the Scheduler: runs its forwards, samples each row with
-// its request's own options and builds the answers. Every answer is the one its request gets alone, bit for bit.
-// Driven by one thread, which calls step() until idle(); callbacks run inside step().
+// its request's own options and builds the answers; embeddings of texts go the same way. Every answer is the one its
+// request gets alone, bit for bit. Driven by one thread, which calls step() until idle(); callbacks run inside step()
+// and may submit and cancel.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 
 #include "bantam/engine.h"
 #include "engine/answer_builder.h"
+#include "engine/embedding_pool.h"
 #include "engine/scheduler.h"
 
 namespace bantam::engine {
@@ -23,9 +25,20 @@ class BatchGenerator {
     std::string owner;
     std::vector<int32_t> prompt;
     GenerateOptions options;  // options.cancel is not looked at: cancel(id)
-    std::function<void(const Sampled&, bool)> on_token; std::function<void(int64_t,int64_t,int64_t)> on_progress;
-    DeltaFn on_delta;         // may be empty
+    // Each may be empty, but for on_done. on_token: each chosen token, before its deltas. on_progress: after each piece
+    // of the prompt; cached_tok of the done ones came from the prefix tree.
+    DeltaFn on_delta;
+    TokenFn on_token;
+    std::function<void(int64_t done_tok, int64_t total_tok, int64_t cached_tok)> on_progress;
     std::function<void(Generation)> on_done;
+  };
+  struct EmbeddingJob {
+    int64_t id = 0;  // of the same space as a Job's
+    std::string owner;
+    std::vector<int32_t> prompt;
+    Pooling pooling = Pooling::kLast;
+    // The pooled final hidden states, of length 1, [hidden]; empty when it was cancelled.
+    std::function<void(std::vector<float>)> on_done;
   };
 
   // Engine and tokenizer must outlive it. Owns the engine's pages: no session of the engine may grow meanwhile.
@@ -33,9 +46,12 @@ class BatchGenerator {
   BatchGenerator(Engine& engine, const text::Tokenizer& tokenizer, SchedulerOptions options);
   ~BatchGenerator();
 
-  // As Scheduler::submit; ids of tokens must be rows of the model (kBadInput).
+  // As Scheduler::submit; ids of tokens must be rows of the model (kBadInput). options.max_tok 0 computes the prompt
+  // only: its whole pages are remembered for those that come after it.
   Status submit(Job job);
-  // Ends a request; its on_done gets what there is, with kCancelled. False when there is none of that id.
+  Status submit_embedding(EmbeddingJob job);
+  // Ends a request; its on_done gets what there is, with kCancelled. What was computed of it stays remembered. False
+  // when there is none of that id. Within a step it ends with the step.
   bool cancel(int64_t id);
   // One forward over whoever has something to compute.
   Status step();
@@ -45,7 +61,12 @@ class BatchGenerator {
 
  private:
   struct Running;
+  Status check_ids(std::span<const int32_t> ids) const;
+  void run_forward(std::span<const Scheduler::Part> parts);
+  void use_prompt_rows(const Scheduler::Part& part, const float* rows);
+  void report_progress(const Scheduler::Part& part);
   Scheduler::Choice choose(const Scheduler::Part& part, std::span<const float> logits);
+  Scheduler::Choice choose_answer(Running& running, int64_t id, std::span<const float> logits);
   void end(int64_t id);
 
   Engine& engine_;
@@ -53,6 +74,8 @@ class BatchGenerator {
   SchedulerOptions options_;
   Scheduler scheduler_;
   std::unordered_map<int64_t, std::unique_ptr<Running>> running_;
+  bool in_step_ = false;
+  std::vector<int64_t> cancelled_;  // within the step
 };
 
 }  // namespace bantam::engine

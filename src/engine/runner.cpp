@@ -139,6 +139,17 @@ void EngineImpl::forward(std::span<const PagedPart> parts, float* logits, model:
   model::forward(weights_, batch, workspace_, saved, TensorView{out, DType::kF32, Shape{rows, info_.vocab_rows}});
 }
 
+std::span<const float> EngineImpl::final_hidden(int64_t first, int64_t n) {
+  BANTAM_CHECK(first >= 0 && first + n <= static_cast<int64_t>(tokens_.size()));
+  const int64_t hidden = info_.hidden;
+  // The residual stream stays in x: the head works on copies of its rows.
+  const TensorView x{workspace_.x.f32() + first * hidden, DType::kF32, Shape{n, hidden}};
+  const TensorView h = workspace_.h.first_rows(n);
+  const auto eps = static_cast<float>(weights_.config.rms_norm_eps);
+  ops::rms_norm(workspace_.ctx, x, weights_.final_norm, eps, h);
+  return {h.f32(), static_cast<size_t>(n * hidden)};
+}
+
 void EngineImpl::truncate(SessionImpl& session, int64_t n) {
   BANTAM_CHECK(n >= 0 && n <= static_cast<int64_t>(session.tokens_.size()));
   if (n == static_cast<int64_t>(session.tokens_.size())) return;

@@ -282,26 +282,32 @@ std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, double log
 Sampled sample_token(std::span<const float> logits, const TokenMask& mask, const SamplingOptions& options,
                      std::span<const int32_t> context, std::span<const int32_t> generated, int64_t position,
                      SamplerScratch& scratch) {
+  if (options.forced_id >= 0) return given_token(logits, mask, options.forced_id, options.top_logprobs);
   adjust_scores(logits, options, context, generated, scratch);
   const bool greedy = options.temperature <= 0;
   const int32_t k = greedy ? 1 : options.top_k;
   best_candidates(scratch.scores, mask, k > 0 ? k : 1, &scratch.list);
-  Sampled out;
+  int32_t id = 0;
   if (scratch.list.empty()) {
-    out.id = 0;
-    while (static_cast<size_t>(out.id) + 1 < logits.size() && !allowed(mask, static_cast<size_t>(out.id))) ++out.id;
+    while (static_cast<size_t>(id) + 1 < logits.size() && !allowed(mask, static_cast<size_t>(id))) ++id;
   } else if (greedy) {
-    out.id = scratch.list[0].id;
+    id = scratch.list[0].id;
   } else if (k > 0) {
     fill_weights(scratch.list, options.temperature, &scratch.weights);
-    out.id = draw(scratch, options, position);
+    id = draw(scratch, options, position);
   } else {
-    out.id = draw_from_all(mask, options, position, scratch);
+    id = draw_from_all(mask, options, position, scratch);
   }
-  if (options.top_logprobs < 0) return out;
+  return given_token(logits, mask, id, options.top_logprobs);
+}
+
+Sampled given_token(std::span<const float> logits, const TokenMask& mask, int32_t id, int32_t top) {
+  Sampled out;
+  out.id = id;
+  if (top < 0) return out;
   const double log_sum = log_sum_exp(logits);
-  out.logprob = static_cast<double>(logits[static_cast<size_t>(out.id)]) - log_sum;
-  if (options.top_logprobs > 0) out.top = top_logprobs(logits, log_sum, options.top_logprobs, mask);
+  out.logprob = static_cast<double>(logits[static_cast<size_t>(id)]) - log_sum;
+  if (top > 0) out.top = top_logprobs(logits, log_sum, top, mask);
   return out;
 }
 

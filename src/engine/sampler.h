@@ -30,6 +30,9 @@ double log_sum_exp(std::span<const float> logits);
 // The n best allowed tokens with their log-probabilities, best first, ties by lower id.
 std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, double log_sum, int32_t n, const TokenMask& mask);
 
+// The token `id` with what is asked for by `top`, as SamplingOptions::top_logprobs. REQUIRES: id is a row.
+Sampled given_token(std::span<const float> logits, const TokenMask& mask, int32_t id, int32_t top);
+
 // Chooses a token. logits [V]; context: the whole timeline (repetition penalty); generated: its generated tail
 // (presence and frequency); position: index the new token will have, the RNG's counter.
 // Order: bias, repetition, presence and frequency, temperature, top-k, top-p, min-p (the order of transformers'

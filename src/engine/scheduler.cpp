@@ -15,14 +15,19 @@ struct Scheduler::Timeline {
   int64_t computed = 0;    // tokens whose keys and values are in the pages
   int64_t cached = -1;     // of these, taken from the tree before its first part; -1: no part yet
   int64_t remembered = 0;  // pages the tree knows already
+  int64_t prompt_tok = 0;
+  bool all_rows = false, all_hidden = false;
+  int64_t rows_done = 0;  // tokens whose rows were computed; those of a request that is read again are not wanted again
   bool running = false;
 
   int64_t pending() const { return static_cast<int64_t>(tokens.size()) - computed; }
+  bool wants_rows() const { return all_rows && computed >= rows_done && computed < prompt_tok; }
 };
 
 Scheduler::Scheduler(const SchedulerOptions& options, PageAllocator* pages)
     : options_(options), pages_(pages), tree_(pages, options.page_tok) {
   BANTAM_CHECK(options.step_tok > 0 && options.prefill_tok > 0 && options.running > 0);
+  BANTAM_CHECK(options.rows == 0 || options.rows >= options.running);
 }
 
 Scheduler::~Scheduler() {
@@ -45,11 +50,12 @@ Status Scheduler::submit(Request request) {
     return make_error(ErrorCode::kContextFull, "the prompt has {} tokens, the context holds {}", prompt_tok,
                       limit_tok());
   }
-  if (static_cast<int64_t>(requests_.size() - running_.size()) >= options_.queue) {
-    return failed("the queue is full: {} requests are waiting", options_.queue);
-  }
+  BANTAM_TRY(check_queue(prompt_tok));
   auto timeline = std::make_unique<Timeline>();
   timeline->id = request.id;
+  timeline->prompt_tok = prompt_tok;
+  timeline->all_rows = request.all_rows;
+  timeline->all_hidden = request.all_hidden;
   timeline->owner = std::move(request.owner);
   timeline->tokens = std::move(request.prompt);
   Owner& owner = owner_of(*timeline);
@@ -65,6 +71,27 @@ Status Scheduler::submit(Request request) {
   owner.waiting.push_back(timeline.get());
   requests_.emplace(request.id, std::move(timeline));
   return {};
+}
+
+int64_t Scheduler::waiting_tok() const {
+  int64_t tok = 0;
+  for (const auto& [name, owner] : owners_) {
+    for (const Timeline* timeline : owner.waiting) tok += static_cast<int64_t>(timeline->tokens.size());
+  }
+  return tok;
+}
+
+// A request that waits alone is always taken, however long it is.
+Status Scheduler::check_queue(int64_t prompt_tok) const {
+  const auto waiting = static_cast<int64_t>(requests_.size() - running_.size());
+  if (waiting >= options_.queue) {
+    return make_error(ErrorCode::kBusy, "the queue is full: {} requests are waiting", waiting);
+  }
+  if (options_.total_tok <= 0 || waiting == 0) return {};
+  const int64_t tok = waiting_tok();
+  if (tok + prompt_tok <= options_.total_tok) return {};
+  return make_error(ErrorCode::kBusy, "the queue is full: {} tokens are waiting, {} more make it more than {}", tok,
+                    prompt_tok, options_.total_tok);
 }
 
 bool Scheduler::cancel(int64_t id) {
@@ -96,6 +123,7 @@ void Scheduler::admit() {
 // Gives a request that has nothing computed yet the pages of a beginning that somebody computed before.
 void Scheduler::take_remembered(Timeline& timeline) {
   if (!options_.prefix_cache || !timeline.pages.empty()) return;
+  if (timeline.all_rows || timeline.all_hidden) return;
   // The last token is always fed: its logits are needed.
   const auto known = std::span(timeline.tokens).first(timeline.tokens.size() - 1);
   timeline.computed = tree_.match(timeline.owner, known, &timeline.pages);
@@ -142,12 +170,17 @@ bool Scheduler::make_room(Timeline& timeline, int64_t tok) {
 }
 
 void Scheduler::add_part(Timeline& timeline, int64_t tok) {
-  if (timeline.cached < 0) timeline.cached = timeline.computed;
+  if (timeline.cached < 0) {
+    timeline.cached = timeline.computed;
+    totals_.prompt_tok += timeline.prompt_tok;
+    totals_.cache_hit_tok += timeline.cached;
+  }
   Part part;
   part.id = timeline.id;
   part.tokens = std::span(timeline.tokens).subspan(static_cast<size_t>(timeline.computed), static_cast<size_t>(tok));
   part.start = timeline.computed;
   part.pages = timeline.pages;
+  part.all_rows = timeline.wants_rows();
   part.wants_token = tok == timeline.pending();
   parts_.push_back(part);
   owner_of(timeline).served_tok += tok;
@@ -157,12 +190,14 @@ std::span<const Scheduler::Part> Scheduler::begin_step() {
   BANTAM_CHECK(!in_step_);
   parts_.clear();
   int64_t left = options_.step_tok;
+  int64_t rows = options_.rows > 0 ? options_.rows : options_.step_tok;
   // Preemption takes from the back of running_, and what is behind index i has no part yet: parts stay valid.
   for (size_t i = 0; i < running_.size() && left > 0; ++i) {
     Timeline& timeline = *running_[i];
     if (timeline.pending() != 1 || !make_room(timeline, 1)) continue;
     add_part(timeline, 1);
     --left;
+    --rows;
   }
   if (!parts_.empty()) left = std::min(left, options_.prefill_tok);
   const size_t had_their_turn = running_.size();
@@ -171,17 +206,37 @@ std::span<const Scheduler::Part> Scheduler::begin_step() {
     Timeline& timeline = *running_[i];
     if (i < had_their_turn && timeline.pending() == 1) continue;
     take_remembered(timeline);  // of several that came at once and begin alike, the first has computed it by now
-    const int64_t tok = std::min(left, timeline.pending());
-    const int64_t missing = pages_for(timeline.computed + tok) - static_cast<int64_t>(timeline.pages.size());
-    tree_.evict(missing);
     // A prompt never pushes a request out that has a part in this step; it waits for room.
-    if (missing > pages_->free_pages()) break;
-    for (int64_t k = 0; k < missing; ++k) timeline.pages.push_back(pages_->allocate());
-    add_part(timeline, tok);
-    left -= tok;
+    if (!add_prompt_part(timeline, &left, &rows)) break;
   }
   in_step_ = !parts_.empty();
+  totals_.steps += in_step_ ? 1 : 0;
   return parts_;
+}
+
+// The next piece of a prompt, as much as the step has left in tokens and rows, if anything. False when there are no
+// pages for it.
+bool Scheduler::add_prompt_part(Timeline& timeline, int64_t* left, int64_t* rows) {
+  int64_t tok = std::min(*left, timeline.pending());
+  if (timeline.wants_rows()) {
+    tok = std::min(tok, *rows);
+  } else {
+    if (timeline.computed < timeline.rows_done) tok = std::min(tok, timeline.rows_done - timeline.computed);
+    if (tok == timeline.pending() && *rows == 0) --tok;  // the last token's row is one too many
+  }
+  if (tok <= 0) return true;
+  const int64_t missing = pages_for(timeline.computed + tok) - static_cast<int64_t>(timeline.pages.size());
+  tree_.evict(missing);
+  if (missing > pages_->free_pages()) return false;
+  for (int64_t k = 0; k < missing; ++k) timeline.pages.push_back(pages_->allocate());
+  add_part(timeline, tok);
+  *left -= tok;
+  if (parts_.back().all_rows) {
+    *rows -= tok;
+  } else if (parts_.back().wants_token) {
+    --*rows;
+  }
+  return true;
 }
 
 void Scheduler::end_step(std::span<const Choice> choices) {
@@ -191,10 +246,12 @@ void Scheduler::end_step(std::span<const Choice> choices) {
   for (const Part& part : parts_) {
     Timeline& timeline = *requests_.at(part.id);
     timeline.computed += static_cast<int64_t>(part.tokens.size());
+    if (part.all_rows) timeline.rows_done = timeline.computed;
     remember(timeline);
     if (!part.wants_token) continue;
     BANTAM_CHECK(next < choices.size());
     const Choice& choice = choices[next++];
+    totals_.generated_tok += choice.token >= 0 ? 1 : 0;
     if (choice.done) {
       remove(timeline);
     } else {
@@ -220,7 +277,7 @@ void Scheduler::release_pages(Timeline& timeline) {
 }
 
 void Scheduler::preempt(Timeline& timeline) {
-  ++preemptions_;
+  ++totals_.preemptions;
   release_pages(timeline);
   timeline.running = false;
   running_.erase(std::find(running_.begin(), running_.end(), &timeline));
@@ -253,11 +310,14 @@ int64_t Scheduler::cached_tok(int64_t id) const {
 }
 
 Scheduler::Counts Scheduler::counts() const {
-  return {.waiting = static_cast<int64_t>(requests_.size() - running_.size()),
-          .running = static_cast<int64_t>(running_.size()),
-          .free_pages = pages_->free_pages(),
-          .remembered_pages = tree_.size(),
-          .preemptions = preemptions_};
+  Counts out = totals_;
+  out.waiting = static_cast<int64_t>(requests_.size() - running_.size());
+  out.running = static_cast<int64_t>(running_.size());
+  out.waiting_tok = waiting_tok();
+  out.total_pages = pages_->capacity();
+  out.free_pages = pages_->free_pages();
+  out.remembered_pages = tree_.size();
+  return out;
 }
 
 bool Scheduler::check_integrity() const {
@@ -276,6 +336,7 @@ bool Scheduler::check_integrity() const {
   if (waiting + running_.size() != requests_.size()) return false;
   for (const Timeline* timeline : running_) {
     const auto held = static_cast<int64_t>(timeline->pages.size());
+    if (timeline->rows_done > timeline->prompt_tok) return false;
     if (!timeline->running || timeline->pending() < 1 || held < pages_for(timeline->computed)) return false;
     for (int32_t page : timeline->pages) ++counts[static_cast<size_t>(page)];
   }

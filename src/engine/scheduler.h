@@ -28,6 +28,8 @@ struct SchedulerOptions {
   int64_t prefill_tok = 128;  // most prompt tokens in a forward in which others decode
   int64_t running = 64;       // most requests in work at once
   int64_t queue = 256;        // most requests waiting; one more is refused
+  int64_t total_tok = 0;      // most prompt tokens waiting; a request that makes it more is refused; 0: no limit
+  int64_t rows = 0;           // most rows of logits in one forward, at least `running`; 0: no limit
   int64_t context_tok = 0;    // most tokens of one request, prompt and answer
   int64_t page_tok = 64;      // tokens per page
   bool prefix_cache = true;
@@ -39,6 +41,9 @@ class Scheduler {
     int64_t id = 0;
     std::string owner;            // whose: fairness and remembered beginnings are per owner
     std::vector<int32_t> prompt;  // at least one token
+    // Rows for every token of the prompt are wanted, so none of it is taken from the tree. all_rows: rows of logits,
+    // which are few in a forward; all_hidden: hidden states, of which a forward has all.
+    bool all_rows = false, all_hidden = false;
   };
   // One request's tokens in a forward. Views are valid until end_step().
   struct Part {
@@ -46,21 +51,26 @@ class Scheduler {
     std::span<const int32_t> tokens;  // to be fed
     int64_t start = 0;                // position of the first
     std::span<const int32_t> pages;   // the request's pages, for positions up to the last token's
+    bool all_rows = false;            // the logits after each of the tokens are needed
     bool wants_token = false;         // the logits after the last token are needed: choose the next one
   };
   struct Choice {
-    int32_t token = -1;
-    bool done = false;  // the request ends here; `token` is not fed
+    int32_t token = -1;  // -1: none
+    bool done = false;   // the request ends here; `token` is not fed
   };
   struct Counts {
-    int64_t waiting = 0, running = 0, free_pages = 0, remembered_pages = 0, preemptions = 0;
+    int64_t waiting = 0, running = 0, waiting_tok = 0;  // now
+    int64_t total_pages = 0, free_pages = 0, remembered_pages = 0;
+    // Since the beginning. Prompt tokens are those of the requests that began, cache hits those of them that came from
+    // the tree.
+    int64_t steps = 0, preemptions = 0, prompt_tok = 0, cache_hit_tok = 0, generated_tok = 0;
   };
 
   // `pages` must outlive the scheduler.
   Scheduler(const SchedulerOptions& options, PageAllocator* pages);
   ~Scheduler();
 
-  // Queues a request. kFailed when the queue is full, kContextFull when its prompt can never fit, kUsage for an empty
+  // Queues a request. kBusy when the queue is full, kContextFull when its prompt can never fit, kUsage for an empty
   // prompt or an id in use.
   Status submit(Request request);
   // Takes a request out and frees what it held; false when there is none of that id. Not within a step.
@@ -93,7 +103,10 @@ class Scheduler {
   bool admit_one(Owner& owner);
   void take_remembered(Timeline& timeline);
   Owner* next_owner();
+  Status check_queue(int64_t prompt_tok) const;
+  int64_t waiting_tok() const;
   bool make_room(Timeline& timeline, int64_t tok);
+  bool add_prompt_part(Timeline& timeline, int64_t* left, int64_t* rows);
   void add_part(Timeline& timeline, int64_t tok);
   void preempt(Timeline& timeline);
   void remember(Timeline& timeline);
@@ -108,7 +121,7 @@ class Scheduler {
   std::map<std::string, Owner> owners_;
   std::vector<Part> parts_;
   bool in_step_ = false;
-  int64_t preemptions_ = 0;
+  Counts totals_;  // what counts() says of the time since the beginning
 };
 
 }  // namespace bantam::engine

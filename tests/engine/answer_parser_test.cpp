@@ -1,6 +1,8 @@
 // AnswerParser on the house model's tokenizer: framing, thinking, tool calls, and everything models do wrong.
 #include "engine/answer_parser.h"
 
+#include <algorithm>
+
 #include "engine/nano.h"
 
 namespace bantam::engine {
@@ -9,18 +11,31 @@ namespace {
 class AnswerParserTest : public ::testing::Test {
  protected:
   // Feeds the ids of `answer`, tags as control tokens, and returns what was streamed ("R:" and "C:" pieces merged).
+  // What was streamed of calls must be what calls() says.
   std::string parse(const std::string& answer, bool starts_in_thinking = false) {
     return feed(tokenizer_.encode(answer, /*allow_added=*/true), starts_in_thinking);
   }
   std::string feed(const std::vector<int32_t>& ids, bool starts_in_thinking = false) {
     parser_ = std::make_unique<AnswerParser>(tokenizer_, starts_in_thinking);
     std::string reasoning, content;
-    const auto take = [&](const AnswerDelta& delta) {
+    std::vector<ToolCall> streamed;
+    deltas_.clear();
+    for (int32_t id : ids) parser_->push(id, &deltas_);
+    parser_->finish(&deltas_);
+    for (const AnswerDelta& delta : deltas_) {
       if (delta.kind == AnswerDelta::Kind::kReasoning) reasoning += delta.text;
       if (delta.kind == AnswerDelta::Kind::kContent) content += delta.text;
-    };
-    for (int32_t id : ids) take(parser_->push(id));
-    take(parser_->finish());
+      if (delta.kind == AnswerDelta::Kind::kToolName) streamed.push_back({delta.text, {}});
+      if (delta.kind == AnswerDelta::Kind::kToolArguments) streamed.back().arguments += delta.text;
+      const bool of_call = delta.call >= 0;
+      EXPECT_EQ(of_call, delta.kind >= AnswerDelta::Kind::kToolName);
+      if (of_call) { EXPECT_EQ(delta.call, static_cast<int32_t>(streamed.size()) - 1); }
+    }
+    EXPECT_EQ(streamed.size(), calls().size());
+    for (size_t i = 0; i < std::min(streamed.size(), calls().size()); ++i) {
+      EXPECT_EQ(streamed[i].name, calls()[i].name);
+      EXPECT_EQ(streamed[i].arguments, calls()[i].arguments);
+    }
     EXPECT_EQ(reasoning, parser_->reasoning()) << "the stream and the whole differ";
     EXPECT_EQ(content, parser_->content()) << "the stream and the whole differ";
     return "R:" + reasoning + "|C:" + content;
@@ -29,6 +44,7 @@ class AnswerParserTest : public ::testing::Test {
 
   text::Tokenizer tokenizer_ = nano_tokenizer();
   std::unique_ptr<AnswerParser> parser_;
+  std::vector<AnswerDelta> deltas_;
 };
 
 TEST_F(AnswerParserTest, PlainAndThinking) {
@@ -84,17 +100,63 @@ TEST_F(AnswerParserTest, ToolCalls) {
 TEST_F(AnswerParserTest, MalformedCallsStayVisible) {
   EXPECT_EQ(parse("<tool_call>\nnot json\n</tool_call>"), "R:|C:<tool_call>\nnot json\n</tool_call>");
   EXPECT_TRUE(calls().empty());
-  for (const char* body : {"[1]", "{}", "{\"name\": 3}", "{\"name\": \"f\"", "\"f\""}) {
+  for (const char* body : {"[1]", "{}", "{\"name\": 3}", "{\"name\": \"f\"", "\"f\"", "{\"name\": \"\"}"}) {
     EXPECT_EQ(parse(std::string("<tool_call>") + body + "</tool_call>"),
               std::string("R:|C:<tool_call>") + body + "</tool_call>");
     EXPECT_TRUE(calls().empty()) << body;
   }
   EXPECT_EQ(parse("Wait.<tool_call>{\"name\": \"f\", \"argu"), "R:|C:Wait.\n<tool_call>{\"name\": \"f\", \"argu")
       << "an unfinished call is shown";
-  EXPECT_EQ(parse("<think>a <tool_call>{\"name\": \"f\"}</tool_call></think>b"),
-            "R:a <tool_call>{\"name\": \"f\"}</tool_call>|C:b")
-      << "a call inside the thinking is a thought";
-  EXPECT_TRUE(calls().empty());
+}
+
+TEST_F(AnswerParserTest, ACallWithinTheThinkingEndsIt) {
+  EXPECT_EQ(parse("<think>\na <tool_call>{\"name\": \"f\"}</tool_call></think>\n\nb"), "R:a |C:b");
+  ASSERT_EQ(calls().size(), 1u);
+  EXPECT_FALSE(parser_->thinking());
+  EXPECT_EQ(parse("so\n<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>", true), "R:so|C:");
+  EXPECT_EQ(calls().size(), 1u);
+}
+
+TEST_F(AnswerParserTest, ACallIsDeliveredAsItIsWritten) {
+  const std::string call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1, \"x}\"]}}\n</tool_call>";
+  const std::vector<int32_t> ids = tokenizer_.encode("A<think>" + call + call, /*allow_added=*/true);
+  std::string progress;
+  AnswerParser parser(tokenizer_, false);
+  size_t name_at = 0, first_bytes_at = 0, first_end = 0;
+  std::vector<AnswerDelta> deltas;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    deltas.clear();
+    parser.push(ids[i], &deltas);
+    for (const AnswerDelta& delta : deltas) {
+      if (delta.call != 0) continue;
+      if (delta.kind == AnswerDelta::Kind::kToolName) name_at = i;
+      if (delta.kind == AnswerDelta::Kind::kToolArguments && first_bytes_at == 0) first_bytes_at = i;
+      if (delta.kind == AnswerDelta::Kind::kToolArguments) progress += delta.text;
+    }
+    if (ids[i] == *tokenizer_.find_added("</tool_call>") && first_end == 0) first_end = i;
+  }
+  EXPECT_EQ(progress, "{\"a\": [1, \"x}\"]}");
+  EXPECT_GT(name_at, 0u);
+  EXPECT_LE(name_at, first_bytes_at);
+  EXPECT_LT(first_bytes_at + 2, first_end) << "not held back to the end";
+  ASSERT_EQ(parser.tool_calls().size(), 2u);
+}
+
+TEST_F(AnswerParserTest, ACallThatBreaksAfterItsName) {
+  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": </tool_call>x"), "R:|C:x");
+  ASSERT_EQ(calls().size(), 1u);
+  EXPECT_EQ(calls()[0].arguments, "{\"a\": ");
+  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1"), "R:|C:") << "cut by the length";
+  ASSERT_EQ(calls().size(), 1u);
+  EXPECT_EQ(calls()[0].arguments, "{\"a\": 1");
+  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", \"arguments\": {}} and so on</tool_call>"), "R:|C:} and so on")
+      << "no words are lost";
+  EXPECT_EQ(calls().size(), 1u);
+  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", \"arguments\": {}}}\n</tool_call>"), "R:|C:") << "one } too many";
+  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", \"arguments\": {}, \"id\": 7}</tool_call>"), "R:|C:") << "valid JSON";
+  EXPECT_EQ(calls().size(), 1u);
+  EXPECT_EQ(parse("<tool_call>{\"name\": \"f\", \"arguments\": }</tool_call>"), "R:|C:}");
+  EXPECT_EQ(calls().size(), 1u);
 }
 
 TEST_F(AnswerParserTest, TextThatSpellsTagsIsText) {

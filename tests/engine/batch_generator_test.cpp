@@ -4,12 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/rng.h"
 #include "engine/generate.h"
 #include "engine/nano.h"
 #include "engine/runner.h"
+#include "engine/sampler.h"
+#include "model/probe.h"
 
 namespace bantam::engine {
 namespace {
@@ -39,6 +42,9 @@ std::vector<Wish> wishes(const text::Tokenizer& tokenizer, int count) {
     wish.options.parse_answer = rng.below(2) == 0;
     wish.options.stop_ids = {*tokenizer.find_added("<|im_end|>")};
     if (rng.below(3) == 0) wish.options.stops = {"e"};
+    wish.options.starts_in_thinking = rng.below(3) == 0;
+    if (rng.below(3) == 0) wish.options.thinking_budget_tok = static_cast<int64_t>(rng.below(10));
+    if (rng.below(3) == 0) wish.options.resumed_tok = static_cast<int64_t>(rng.below(wish.prompt.size() + 1));
     out.push_back(std::move(wish));
   }
   return out;
@@ -49,6 +55,8 @@ void expect_same(const Generation& a, const Generation& b, int64_t id) {
   EXPECT_EQ(a.reasoning, b.reasoning) << id;
   EXPECT_EQ(a.finish_reason, b.finish_reason) << id;
   EXPECT_EQ(a.context_full, b.context_full) << id;
+  EXPECT_EQ(a.thinking_cut, b.thinking_cut) << id;
+  EXPECT_EQ(a.reasoning_tok, b.reasoning_tok) << id;
   ASSERT_EQ(a.tokens.size(), b.tokens.size()) << id;
   for (size_t i = 0; i < a.tokens.size(); ++i) {
     ASSERT_EQ(a.tokens[i].id, b.tokens[i].id) << id;
@@ -80,6 +88,36 @@ class Batch : public testing::Test {
     }
     return out;
   }
+  // Rows of logits in pieces of three, as `bantam score` takes them.
+  static std::vector<double> scored(Engine& engine, const std::vector<int32_t>& ids) {
+    SessionImpl session(&engine.impl());
+    const auto vocab = static_cast<size_t>(engine.info().vocab_rows);
+    std::vector<double> out = {0};
+    for (size_t at = 0; at < ids.size(); at += 3) {
+      const auto piece = std::span(ids).subspan(at, std::min<size_t>(3, ids.size() - at));
+      const EngineImpl::Part part{&session, piece, EngineImpl::Rows::kAll};
+      EXPECT_TRUE(engine.impl().run(std::span(&part, 1)).ok());
+      for (size_t i = 0; i < piece.size() && at + i + 1 < ids.size(); ++i) {
+        const std::span<const float> row(engine.impl().workspace_logits() + i * vocab, vocab);
+        out.push_back(static_cast<double>(row[static_cast<size_t>(ids[at + i + 1])]) - log_sum_exp(row));
+      }
+    }
+    return out;
+  }
+  // The last hidden states as `bantam forward --hidden` gives them, pooled.
+  static std::vector<float> embedded(Engine& engine, const std::vector<int32_t>& ids, Pooling pooling) {
+    SessionImpl session(&engine.impl());
+    model::Probe probe(engine.impl().weights().config, {.hidden = true, .attention_layers = {}},
+                       static_cast<int64_t>(ids.size()));
+    const EngineImpl::Part part{&session, ids, EngineImpl::Rows::kLast};
+    EXPECT_TRUE(engine.impl().run(std::span(&part, 1), nullptr, &probe).ok());
+    probe.finish(engine.impl().weights(), engine.impl().workspace());
+    const TensorView states = probe.hidden(engine.info().layers);
+    EmbeddingPool pool(pooling, engine.info().hidden);
+    pool.add(0, {states.f32(), ids.size() * static_cast<size_t>(engine.info().hidden)});
+    return pool.finish();
+  }
+
   // Submits one more every `gap` steps; returns the answers by place.
   std::map<int64_t, Generation> together(BatchGenerator& batch, const std::vector<Wish>& wishes, int gap) {
     std::map<int64_t, Generation> out;
@@ -130,6 +168,197 @@ TEST_F(Batch, AnswersAreThoseGivenAlone) {
     EXPECT_EQ(counts.free_pages + counts.remembered_pages, engine.impl().kv().capacity());
     EXPECT_EQ(counts.remembered_pages > 0, c.cache);
   }
+}
+
+// Answers, log-probabilities of prompts, embeddings and prompts only, in one another's company.
+TEST_F(Batch, EverythingAtOnceIsAsAlone) {
+  const std::vector<Wish> list = wishes(tokenizer_, 16);
+  const std::vector<Generation> expected = alone(list, 512);
+  Engine scorer = load(1, 512, 512);
+  for (const int64_t pool_tok : {8192, 640}) {
+    Engine engine = load(2, pool_tok, 512);
+    BatchGenerator batch(engine, tokenizer_, {.step_tok = 96, .prefill_tok = 40});
+    std::map<int64_t, Generation> answers;
+    std::map<int64_t, std::vector<float>> vectors;
+    std::map<int64_t, std::vector<int64_t>> progress;
+    for (size_t i = 0; i < list.size(); ++i) {
+      const auto id = static_cast<int64_t>(i);
+      BatchGenerator::Job job{.id = id, .owner = "a", .prompt = list[i].prompt, .options = list[i].options};
+      if (i % 2 == 0) job.options.prompt_logprobs = 2;
+      job.on_done = [&answers, id](Generation g) { answers.emplace(id, std::move(g)); };
+      job.on_progress = [&progress, id](int64_t done, int64_t total, int64_t cached) {
+        EXPECT_LE(cached, done);
+        EXPECT_LE(done, total);
+        progress[id].push_back(done);
+      };
+      ASSERT_TRUE(batch.submit(std::move(job)).ok());
+      for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
+        const int64_t embedding_id = id + (pooling == Pooling::kMean ? 100 : 200);
+        ASSERT_TRUE(batch
+                        .submit_embedding({.id = embedding_id,
+                                           .owner = "b",
+                                           .prompt = list[i].prompt,
+                                           .pooling = pooling,
+                                           .on_done = [&vectors, embedding_id](std::vector<float> vector) {
+                                             vectors.emplace(embedding_id, std::move(vector));
+                                           }})
+                        .ok());
+      }
+    }
+    while (!batch.idle()) ASSERT_TRUE(batch.step().ok());
+    ASSERT_EQ(answers.size(), list.size());
+    ASSERT_EQ(vectors.size(), 2 * list.size());
+    for (size_t i = 0; i < list.size(); ++i) {
+      const auto id = static_cast<int64_t>(i);
+      expect_same(answers.at(id), expected[i], id);
+      EXPECT_EQ(vectors.at(id + 100), embedded(scorer, list[i].prompt, Pooling::kMean)) << id;
+      EXPECT_EQ(vectors.at(id + 200), embedded(scorer, list[i].prompt, Pooling::kLast)) << id;
+      ASSERT_FALSE(progress[id].empty());
+      EXPECT_TRUE(std::is_sorted(progress[id].begin(), progress[id].end()));
+      EXPECT_EQ(progress[id].back(), static_cast<int64_t>(list[i].prompt.size()));
+      if (i % 2 != 0) {
+        EXPECT_TRUE(answers.at(id).prompt_logprobs.empty());
+        continue;
+      }
+      const std::vector<double> logprobs = scored(scorer, list[i].prompt);
+      ASSERT_EQ(answers.at(id).prompt_logprobs.size(), logprobs.size());
+      for (size_t at = 0; at < logprobs.size(); ++at) {
+        const Sampled& token = answers.at(id).prompt_logprobs[at];
+        ASSERT_EQ(token.id, list[i].prompt[at]);
+        ASSERT_EQ(token.logprob, logprobs[at]) << id << " at " << at;
+        ASSERT_EQ(token.top.size(), at == 0 ? 0u : 2u);
+      }
+    }
+    const Scheduler::Counts counts = batch.counts();
+    EXPECT_EQ(counts.free_pages + counts.remembered_pages, counts.total_pages);
+  }
+}
+
+TEST_F(Batch, APromptOnlyWarmsTheTree) {
+  Engine engine = load(1, 1024, 512);
+  BatchGenerator batch(engine, tokenizer_, {.step_tok = 64});
+  std::vector<Generation> ended;
+  BatchGenerator::Job job;
+  job.prompt = std::vector<int32_t>(200, 9);
+  job.options.max_tok = 0;
+  job.on_done = [&](Generation g) { ended.push_back(std::move(g)); };
+  ASSERT_TRUE(batch.submit(job).ok());
+  while (!batch.idle()) ASSERT_TRUE(batch.step().ok());
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_TRUE(ended[0].tokens.empty());
+  EXPECT_EQ(ended[0].finish_reason, FinishReason::kLength);
+  EXPECT_EQ(batch.counts().remembered_pages, 3);
+  job.prompt.resize(300, 8);
+  ASSERT_TRUE(batch.submit(job).ok());
+  ASSERT_TRUE(batch.step().ok());  // 64 more after the 192 remembered ones
+  EXPECT_TRUE(batch.cancel(0));
+  EXPECT_EQ(ended[1].cached_tok, 192);
+  EXPECT_EQ(batch.counts().remembered_pages, 4) << "what was computed stays";
+  ASSERT_TRUE(batch.submit(job).ok());
+  while (!batch.idle()) ASSERT_TRUE(batch.step().ok());
+  EXPECT_EQ(ended[2].cached_tok, 256);
+  EXPECT_EQ(ended[2].prompt_tok, 300);
+}
+
+TEST_F(Batch, TokensAreToldBeforeTheirText) {
+  Engine engine = load(1, 1024, 512);
+  BatchGenerator batch(engine, tokenizer_, {});
+  std::vector<int32_t> told;
+  std::string events;
+  Generation answer;
+  BatchGenerator::Job job;
+  job.id = 1;
+  job.prompt = {5, 6, 7};
+  job.options.max_tok = 120;
+  job.options.starts_in_thinking = true;
+  job.options.thinking_budget_tok = 0;
+  job.on_token = [&](const Sampled& token, bool reasoning) {
+    told.push_back(token.id);
+    events += reasoning ? 'r' : 't';
+  };
+  job.on_delta = [&](const AnswerDelta& delta) {
+    events += delta.kind == AnswerDelta::Kind::kReasoning ? 'R' : 'T';
+  };
+  job.on_done = [&](Generation g) { answer = std::move(g); };
+  ASSERT_TRUE(batch.submit(std::move(job)).ok());
+  while (!batch.idle()) ASSERT_TRUE(batch.step().ok());
+  ASSERT_EQ(told.size(), answer.tokens.size());
+  for (size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], answer.tokens[i].id);
+  EXPECT_TRUE(answer.thinking_cut);
+  EXPECT_EQ(answer.reasoning.rfind("Considering the limited time", 0), 0u) << answer.reasoning;
+  EXPECT_EQ(std::count(events.begin(), events.end(), 'r'), answer.reasoning_tok);
+  EXPECT_EQ(events.rfind("rR", 0), 0u) << events;
+  EXPECT_LT(events.find_last_of('r'), events.find_first_of('t')) << events;
+}
+
+// An answer that is cut anywhere and continued is the answer in one piece.
+TEST_F(Batch, AContinuedAnswerIsTheSame) {
+  Engine engine = load(1, 1024, 512);
+  for (const bool thinking : {false, true}) {
+    GenerateOptions options;
+    options.max_tok = 90;
+    options.sampling.temperature = 1.0;
+    options.sampling.seed = 4;
+    options.sampling.top_logprobs = 2;
+    options.sampling.frequency_penalty = 0.3;
+    options.starts_in_thinking = thinking;
+    options.thinking_budget_tok = 12;
+    for (const char* tag : {"</think>", "<tool_call>"}) {  // the model never ends its thinking by itself
+      options.sampling.logit_bias.emplace_back(*tokenizer_.find_added(tag), -100.0f);
+    }
+    const std::vector<int32_t> prompt = {100, 200, 300};
+    auto session = engine.new_session();
+    const auto whole = generate(*session, tokenizer_, prompt, options);
+    ASSERT_TRUE(whole.ok());
+    ASSERT_EQ(whole->thinking_cut, thinking);
+    for (size_t kept = 1; kept < whole->tokens.size(); kept += 7) {
+      std::vector<int32_t> longer = prompt;
+      for (size_t i = 0; i < kept; ++i) longer.push_back(whole->tokens[i].id);
+      options.resumed_tok = static_cast<int64_t>(kept);
+      options.max_tok = 90 - options.resumed_tok;
+      std::string text, reasoning;
+      const auto rest = generate(*session, tokenizer_, longer, options, [&](const AnswerDelta& delta) {
+        (delta.kind == AnswerDelta::Kind::kReasoning ? reasoning : text) += delta.text;
+      });
+      ASSERT_TRUE(rest.ok());
+      ASSERT_EQ(rest->tokens.size(), whole->tokens.size() - kept);
+      for (size_t i = 0; i < rest->tokens.size(); ++i) ASSERT_EQ(rest->tokens[i].id, whole->tokens[kept + i].id);
+      EXPECT_EQ(rest->text, text);
+      EXPECT_EQ(rest->reasoning, reasoning);
+      EXPECT_TRUE(whole->reasoning.ends_with(rest->reasoning)) << rest->reasoning;
+      EXPECT_LE(rest->reasoning_tok, whole->reasoning_tok);
+      EXPECT_EQ(rest->thinking_cut, thinking) << kept;
+    }
+  }
+}
+
+TEST_F(Batch, CallbacksMayCancel) {
+  Engine engine = load(1, 1024, 512);
+  BatchGenerator batch(engine, tokenizer_, {});
+  std::vector<int64_t> ended;
+  int64_t seen = 0;
+  for (int64_t id = 0; id < 3; ++id) {
+    BatchGenerator::Job job;
+    job.id = id;
+    job.prompt = std::vector<int32_t>(5, static_cast<int32_t>(10 + id));
+    job.options.max_tok = id == 2 ? 1 : 50;
+    job.on_token = [&](const Sampled&, bool) {
+      if (++seen == 3) {
+        EXPECT_TRUE(batch.cancel(0));
+      }
+    };
+    job.on_done = [&, id](Generation g) {
+      ended.push_back(id);
+      EXPECT_EQ(g.tokens.size(), 1u);
+      if (id == 2) {
+        EXPECT_TRUE(batch.cancel(1));
+      }
+    };
+    ASSERT_TRUE(batch.submit(std::move(job)).ok());
+  }
+  ASSERT_TRUE(batch.step().ok());
+  EXPECT_TRUE(batch.idle());
+  EXPECT_EQ(ended, (std::vector<int64_t>{2, 0, 1}));
 }
 
 TEST_F(Batch, TheContextEndsAnAnswerInItsOwnWords) {

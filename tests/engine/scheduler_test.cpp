@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <random>
+#include <set>
 
 namespace bantam::engine {
 namespace {
@@ -31,16 +33,24 @@ std::vector<int32_t> alone(std::vector<int32_t> tokens, int64_t new_tok) {
 
 class MadeUpModel {
  public:
-  MadeUpModel(SchedulerOptions options, int64_t pages) : allocator_(pages), scheduler_(fill(options), &allocator_) {
+  MadeUpModel(SchedulerOptions options, int64_t pages)
+      : allocator_(pages), scheduler_(fill(options), &allocator_), rows_(options.rows > 0 ? options.rows : 1 << 20) {
     memory_.assign(static_cast<size_t>(pages * kPage), -1);
   }
 
   Scheduler& scheduler() { return scheduler_; }
   PageAllocator& allocator() { return allocator_; }
 
-  int64_t submit(const std::string& owner, std::vector<int32_t> prompt, int64_t new_tok) {
+  enum class Wants { kAnswer, kRowsToo, kHidden };
+  int64_t submit(const std::string& owner, std::vector<int32_t> prompt, int64_t new_tok,
+                 Wants wants = Wants::kAnswer) {
     const int64_t id = next_id_++;
-    EXPECT_TRUE(scheduler_.submit({id, owner, prompt}).ok());
+    EXPECT_TRUE(scheduler_.submit({id, owner, prompt, wants == Wants::kRowsToo, wants == Wants::kHidden}).ok());
+    if (wants != Wants::kAnswer) unseen_[id] = std::set<int64_t>();
+    for (int64_t at = 0; wants != Wants::kAnswer && at < static_cast<int64_t>(prompt.size()); ++at) {
+      unseen_[id].insert(at);
+    }
+    wants_[id] = wants;
     wanted_[id] = new_tok;
     expected_[id] = alone(std::move(prompt), new_tok);
     return id;
@@ -50,6 +60,7 @@ class MadeUpModel {
     if (!scheduler_.cancel(id)) return false;
     expected_.erase(id);
     answers_.erase(id);
+    unseen_.erase(id);
     EXPECT_TRUE(scheduler_.check_integrity());
     return true;
   }
@@ -58,6 +69,7 @@ class MadeUpModel {
   std::map<int64_t, int64_t> step() {
     std::map<int64_t, int64_t> fed;
     std::vector<Scheduler::Choice> choices;
+    int64_t rows = 0;
     for (const Scheduler::Part& part : scheduler_.begin_step()) {
       EXPECT_TRUE(fed.emplace(part.id, part.tokens.size()).second) << "two parts of one request";
       EXPECT_EQ(static_cast<int64_t>(part.pages.size()),
@@ -68,8 +80,11 @@ class MadeUpModel {
         EXPECT_EQ(allocator_.references(page), 1) << "written while somebody else reads it";
         memory_[static_cast<size_t>(page * kPage + at % kPage)] = part.tokens[i];
       }
+      see(part);
+      rows += part.all_rows ? static_cast<int64_t>(part.tokens.size()) : part.wants_token ? 1 : 0;
       if (part.wants_token) choices.push_back(choose(part));
     }
+    EXPECT_LE(rows, rows_);
     if (!fed.empty()) scheduler_.end_step(choices);
     EXPECT_TRUE(scheduler_.check_integrity());
     return fed;
@@ -80,6 +95,7 @@ class MadeUpModel {
       ASSERT_FALSE(step().empty()) << "requests wait and nothing is done";
     }
     EXPECT_EQ(answers_, expected_);
+    for (const auto& [id, unseen] : unseen_) EXPECT_TRUE(unseen.empty()) << "rows of " << id << " are missing";
   }
   const std::map<int64_t, std::vector<int32_t>>& answers() const { return answers_; }
 
@@ -88,6 +104,19 @@ class MadeUpModel {
     options.page_tok = kPage;
     if (options.context_tok == 0) options.context_tok = 1000;
     return options;
+  }
+  // Rows and hidden states: each of a prompt's tokens, each row once.
+  void see(const Scheduler::Part& part) {
+    if (wants_[part.id] == Wants::kAnswer) {
+      EXPECT_FALSE(part.all_rows);
+      return;
+    }
+    for (int64_t i = 0; i < static_cast<int64_t>(part.tokens.size()); ++i) {
+      const bool is_new = unseen_[part.id].erase(part.start + i) == 1;
+      if (wants_[part.id] == Wants::kRowsToo) {
+        EXPECT_EQ(part.all_rows, is_new) << part.start + i;
+      }
+    }
   }
   Scheduler::Choice choose(const Scheduler::Part& part) {
     std::vector<int32_t> seen;  // from the pages, as attention would read them
@@ -102,7 +131,10 @@ class MadeUpModel {
   PageAllocator allocator_;
   Scheduler scheduler_;
   std::vector<int32_t> memory_;
+  int64_t rows_;
   std::map<int64_t, int64_t> wanted_;
+  std::map<int64_t, Wants> wants_;
+  std::map<int64_t, std::set<int64_t>> unseen_;  // positions whose rows or states did not come yet
   std::map<int64_t, std::vector<int32_t>> answers_, expected_;
   int64_t next_id_ = 1;
 };
@@ -194,9 +226,68 @@ TEST(Scheduler, Refusals) {
   EXPECT_TRUE(scheduler.submit({1, "a", prompt(1, 12)}).ok());
   EXPECT_EQ(scheduler.submit({1, "a", prompt(1, 1)}).code(), ErrorCode::kUsage);
   EXPECT_TRUE(scheduler.submit({2, "a", prompt(1, 1)}).ok());
-  EXPECT_EQ(scheduler.submit({3, "a", prompt(1, 1)}).code(), ErrorCode::kFailed);
+  EXPECT_EQ(scheduler.submit({3, "a", prompt(1, 1)}).code(), ErrorCode::kBusy);
   EXPECT_FALSE(scheduler.cancel(3));
   EXPECT_TRUE(scheduler.check_integrity());
+}
+
+TEST(Scheduler, RowsOfAPromptComeInBoundedPiecesAndOnce) {
+  using Wants = MadeUpModel::Wants;
+  MadeUpModel model({.step_tok = 32, .prefill_tok = 16, .running = 4, .rows = 6}, 64);
+  model.submit("a", prompt(1, 20), 1);
+  model.run();
+  const int64_t rows = model.submit("a", prompt(1, 20), 3, Wants::kRowsToo);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{rows, 6}})) << "from the beginning, though it is known";
+  const int64_t other = model.submit("a", prompt(2, 9), 9);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{rows, 6}, {other, 8}})) << "no row is left for its last token";
+  const int64_t hidden = model.submit("a", prompt(1, 20), 1, Wants::kHidden);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{rows, 5}, {other, 1}, {hidden, 11}}));
+  model.run();
+}
+
+TEST(Scheduler, ALastTokenCountsAsARow) {
+  using Wants = MadeUpModel::Wants;
+  MadeUpModel model({.step_tok = 64, .running = 2, .rows = 2}, 64);
+  model.submit("a", prompt(1, 7), 4, Wants::kRowsToo);
+  model.submit("a", prompt(2, 7), 4, Wants::kRowsToo);
+  model.run();
+}
+
+TEST(Scheduler, RowsAreNotWantedAgainAfterGivingWay) {
+  using Wants = MadeUpModel::Wants;
+  MadeUpModel model({.step_tok = 32, .rows = 64}, 6);
+  model.submit("a", prompt(1, 8), 12);
+  model.submit("a", prompt(2, 8), 12, Wants::kRowsToo);
+  model.run();
+  EXPECT_GT(model.scheduler().counts().preemptions, 0);
+}
+
+TEST(Scheduler, TokensThatWaitAreLimited) {
+  PageAllocator pages(64);
+  Scheduler scheduler({.total_tok = 20, .context_tok = 100, .page_tok = kPage}, &pages);
+  EXPECT_TRUE(scheduler.submit({1, "a", prompt(1, 30)}).ok()) << "alone";
+  EXPECT_EQ(scheduler.submit({2, "a", prompt(1, 1)}).code(), ErrorCode::kBusy);
+  EXPECT_TRUE(scheduler.cancel(1));
+  EXPECT_TRUE(scheduler.submit({2, "a", prompt(1, 10)}).ok());
+  EXPECT_TRUE(scheduler.submit({3, "b", prompt(1, 10)}).ok());
+  EXPECT_EQ(scheduler.counts().waiting_tok, 20);
+  const Status refused = scheduler.submit({4, "b", prompt(1, 1)});
+  EXPECT_EQ(refused.message(), "the queue is full: 20 tokens are waiting, 1 more make it more than 20");
+  EXPECT_TRUE(scheduler.check_integrity());
+}
+
+TEST(Scheduler, CountsWhatWasDone) {
+  MadeUpModel model({.step_tok = 64}, 64);
+  model.submit("a", prompt(1, 20), 3);
+  model.run();
+  model.submit("a", prompt(1, 20), 3);
+  model.run();
+  const Scheduler::Counts counts = model.scheduler().counts();
+  EXPECT_EQ(counts.prompt_tok, 40);
+  EXPECT_EQ(counts.cache_hit_tok, 16);
+  EXPECT_EQ(counts.generated_tok, 6);
+  EXPECT_EQ(counts.steps, 6);
+  EXPECT_EQ(counts.total_pages, 64);
 }
 
 TEST(Scheduler, CancelInEveryState) {
@@ -221,6 +312,7 @@ TEST(Scheduler, RandomLoadAnswersAsAlone) {
                        .prefill_tok = 1 + below(12),
                        .running = 1 + below(8),
                        .queue = 1000,
+                       .rows = 8 + below(20),
                        .context_tok = 60,
                        .prefix_cache = below(4) != 0},
                       15 + below(60));
@@ -228,7 +320,10 @@ TEST(Scheduler, RandomLoadAnswersAsAlone) {
     for (int i = 0; i < 60; ++i) {
       std::vector<int32_t> tokens = prompt(static_cast<int32_t>(below(4)), 4 + below(20));
       for (int64_t k = below(12); k > 0; --k) tokens.push_back(static_cast<int32_t>(below(50)));
-      ids.push_back(model.submit(std::string(1, static_cast<char>('a' + below(3))), tokens, 1 + below(20)));
+      const auto wants = std::array{MadeUpModel::Wants::kAnswer, MadeUpModel::Wants::kAnswer,
+                                    MadeUpModel::Wants::kRowsToo, MadeUpModel::Wants::kHidden};
+      ids.push_back(model.submit(std::string(1, static_cast<char>('a' + below(3))), tokens, 1 + below(20),
+                                 wants[static_cast<size_t>(below(4))]));
       for (int64_t k = below(4); k > 0; --k) model.step();
       if (below(5) == 0) {
         model.cancel(ids[static_cast<size_t>(below(static_cast<uint32_t>(ids.size())))]);
