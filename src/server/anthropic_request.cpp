@@ -59,7 +59,9 @@ Status add_user(const JsonValue& content, const std::string& where, JsonValue* o
     }
     const JsonValue* result = block.find("content");
     std::string said;
-    if (result != nullptr && !result->is_null()) BANTAM_TRY_ASSIGN(said, plain_text(*result, here + ".content"));
+    if (result != nullptr && !result->is_null()) {
+      BANTAM_TRY_ASSIGN(said, plain_text(*result, here + ".content"));
+    }
     const JsonValue* error = block.find("is_error");
     if (error != nullptr && error->is_bool() && error->as_bool()) said = "Error: " + said;
     JsonValue turn = message("tool", std::move(said));

@@ -88,6 +88,7 @@ void warn_unknown(Responder& responder, const std::vector<std::string>& fields);
 void add_openai_chat_routes(Router& router, Api& api);
 void add_openai_completion_routes(Router& router, Api& api);
 void add_openai_responses_routes(Router& router, Api& api);
+void add_embedding_routes(Router& router, Api& api);
 void add_anthropic_routes(Router& router, Api& api);
 void add_ollama_routes(Router& router, Api& api);
 void add_token_routes(Router& router, Api& api);  // /tokenize and its kin

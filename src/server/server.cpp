@@ -42,6 +42,7 @@ class Server {
     add_openai_chat_routes(router_, api_);
     add_openai_completion_routes(router_, api_);
     add_openai_responses_routes(router_, api_);
+    add_embedding_routes(router_, api_);
     add_anthropic_routes(router_, api_);
     add_ollama_routes(router_, api_);
     add_token_routes(router_, api_);
