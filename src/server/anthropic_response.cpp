@@ -71,8 +71,8 @@ MessageWriter::MessageWriter(std::string id, std::string model, std::vector<std:
 
 void MessageWriter::begin(const PreparedRequest& prepared, std::string* out) {
   message_.set("usage", usage(static_cast<int64_t>(prepared.ids.size()), 0, 0));
-  event("message_start",
-        to_json(JsonValue::object({{"type", text_value("message_start")}, {"message", message_}})), out);
+  event("message_start", to_json(JsonValue::object({{"type", text_value("message_start")}, {"message", message_}})),
+        out);
   event("ping", R"({"type":"ping"})", out);
 }
 
@@ -104,8 +104,8 @@ void MessageWriter::close_block(std::string* out) {
   } else if (auto input = parse_json(text_); input.ok() && input->is_object()) {
     block_.set("input", std::move(*input));
   }
-  event("content_block_stop",
-        fmt::format(R"({{"type":"content_block_stop","index":{}}})", content_.items().size()), out);
+  event("content_block_stop", fmt::format(R"({{"type":"content_block_stop","index":{}}})", content_.items().size()),
+        out);
   content_.items().push_back(std::exchange(block_, JsonValue()));
   text_.clear();
 }
@@ -116,9 +116,8 @@ void MessageWriter::delta(const engine::AnswerDelta& piece, std::string* out) {
     case Kind::kReasoning:
       if (!going_on) {
         open_block(piece.kind,
-                   JsonValue::object({{"type", text_value("thinking")},
-                                      {"thinking", text_value("")},
-                                      {"signature", text_value("")}}),
+                   JsonValue::object(
+                       {{"type", text_value("thinking")}, {"thinking", text_value("")}, {"signature", text_value("")}}),
                    out);
       }
       send_delta("thinking_delta", "thinking", piece.text, out);

@@ -35,9 +35,8 @@ void add_anthropic_routes(Router& router, Api& api) {
   router.add({.method = "POST",
               .path = "/v1/messages",
               .summary = "answer a conversation, as Anthropic's Messages API",
-              .handler = conversation_handler(api, {.words = anthropic_error,
-                                                    .parse = parse_messages_request,
-                                                    .writer = message_writer}),
+              .handler = conversation_handler(
+                  api, {.words = anthropic_error, .parse = parse_messages_request, .writer = message_writer}),
               .body = R"({"max_tokens":256,"messages":[{"role":"user","content":"Hello"}]})",
               .tag = "anthropic",
               .words = anthropic_error});

@@ -51,7 +51,8 @@ void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords
         if (!parsed->ok()) return responder->reply(refusal(words, parsed->status()));
         received->body = std::move(**parsed);
         if (!received->body.is_object()) {
-          return responder->reply(refusal(words, bad_input("body: expected an object, got {}", received->body.kind_name())));
+          return responder->reply(
+              refusal(words, bad_input("body: expected an object, got {}", received->body.kind_name())));
         }
         open_model(received, responder, words, then);
       });

@@ -30,8 +30,8 @@ class AnswerWriter {
 struct ConversationRoute {
   ErrorWords words = error_reply;
   Result<ChatRequest> (*parse)(const JsonValue& body) = nullptr;
-  std::unique_ptr<AnswerWriter> (*writer)(Api& api, const Api::Received& received, const ChatRequest& request) =
-      nullptr;
+  std::unique_ptr<AnswerWriter> (*writer)(Api& api, const Api::Received& received,
+                                          const ChatRequest& request) = nullptr;
   // Answers a request that wants the model loaded and nothing else; empty: there is no such request.
   std::optional<JsonValue> (*loaded)(const Api::Received& received) = nullptr;
 };

@@ -24,8 +24,8 @@ Status parse_inputs(Fields& fields, const text::Tokenizer& tokenizer, EmbeddingR
   const JsonValue* input = fields.find("input");
   constexpr const char* kExpected = "input: expected a non-empty string, token ids, or an array of these";
   if (input == nullptr) return bad_input("{}", kExpected);
-  const bool one = input->is_string() ||
-                   (input->is_array() && !input->items().empty() && input->items().front().is_number());
+  const bool one =
+      input->is_string() || (input->is_array() && !input->items().empty() && input->items().front().is_number());
   if (!one && !input->is_array()) return bad_input("{}; got {}", kExpected, input->kind_name());
   const std::vector<JsonValue> single = one ? std::vector<JsonValue>{*input} : std::vector<JsonValue>();
   const std::vector<JsonValue>& items = one ? single : input->items();
@@ -139,8 +139,8 @@ class EmbeddingAnswer : public AnswerEvents, public std::enable_shared_from_this
                              {"index", count_value(static_cast<int64_t>(i))},
                              {"embedding", base64_ ? JsonValue::string(base64_of(vectors_[i])) : std::move(numbers)}}));
     }
-    const JsonValue usage = JsonValue::object(
-        {{"prompt_tokens", count_value(prompt_tok_)}, {"total_tokens", count_value(prompt_tok_)}});
+    const JsonValue usage =
+        JsonValue::object({{"prompt_tokens", count_value(prompt_tok_)}, {"total_tokens", count_value(prompt_tok_)}});
     return JsonValue::object({{"object", text_value("list")},
                               {"data", std::move(data)},
                               {"model", text_value(received_->model->id)},

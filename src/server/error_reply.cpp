@@ -107,7 +107,11 @@ HttpReply reworded(HttpReply reply, ErrorWords words) {
   const auto body = parse_json(reply.body);
   const JsonValue* error = body.ok() ? body->find("error") : nullptr;
   const JsonValue* message = error != nullptr ? error->find("message") : nullptr;
-  if (message != nullptr && message->is_string()) reply.body = words(reply.status, message->as_string(), "").body;
+  const JsonValue* code = error != nullptr ? error->find("code") : nullptr;
+  if (message != nullptr && message->is_string()) {
+    const bool has_code = code != nullptr && code->is_string();
+    reply.body = words(reply.status, message->as_string(), has_code ? code->as_string() : "").body;
+  }
   return reply;
 }
 

@@ -266,9 +266,8 @@ Status ModelHost::start_answer(int64_t number, const std::shared_ptr<Running>& r
     };
   }
   job.on_done = [this, running, number, i](engine::Generation answer) {
-    tell_end(number, running, [i, answer = std::move(answer)](AnswerEvents& events) mutable {
-      events.on_done(i, std::move(answer));
-    });
+    tell_end(number, running,
+             [i, answer = std::move(answer)](AnswerEvents& events) mutable { events.on_done(i, std::move(answer)); });
   };
   return running->loaded->batch->submit(std::move(job));
 }

@@ -37,8 +37,8 @@ Status parse_options(Fields& fields, ChatRequest* out, std::vector<std::string>*
   BANTAM_TRY(options.number("presence_penalty", -100, 100, &wishes.presence_penalty));
   BANTAM_TRY(options.number("frequency_penalty", -100, 100, &wishes.frequency_penalty));
   BANTAM_TRY(options.integer("top_k", 0, 1 << 20, &wishes.top_k));
-  BANTAM_TRY(options.integer("seed", std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(),
-                             &wishes.seed));
+  BANTAM_TRY(
+      options.integer("seed", std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max(), &wishes.seed));
   BANTAM_TRY(options.integer("num_predict", -2, int64_t{1} << 30, &out->max_tok));
   if (out->max_tok && *out->max_tok < 0) out->max_tok.reset();  // -1, -2: until the model stops or the context ends
   BANTAM_TRY(parse_stops(options, out));
@@ -88,8 +88,8 @@ Result<JsonValue> turn_of(const JsonValue& message, size_t index) {
     return bad_input("{}content: expected a string, got {}", where, content->kind_name());
   }
   BANTAM_TRY(refuse_images(message, where));
-  JsonValue out = JsonValue::object(
-      {{"role", text_value(role)}, {"content", JsonValue::string(string_at(message, "content"))}});
+  JsonValue out =
+      JsonValue::object({{"role", text_value(role)}, {"content", JsonValue::string(string_at(message, "content"))}});
   if (const std::string thinking = string_at(message, "thinking"); !thinking.empty()) {
     out.set("reasoning_content", text_value(thinking));
   }

@@ -27,8 +27,8 @@ std::string rfc3339(std::chrono::system_clock::time_point time) {
 }
 
 JsonValue OllamaWriter::line(std::string_view text, std::string_view thinking, const JsonValue* calls) const {
-  JsonValue out = JsonValue::object({{"model", text_value(model_)},
-                                     {"created_at", JsonValue::string(rfc3339(std::chrono::system_clock::now()))}});
+  JsonValue out = JsonValue::object(
+      {{"model", text_value(model_)}, {"created_at", JsonValue::string(rfc3339(std::chrono::system_clock::now()))}});
   if (form_ == Form::kChat) {
     JsonValue message = JsonValue::object({{"role", text_value("assistant")}, {"content", text_value(text)}});
     if (!thinking.empty()) message.set("thinking", text_value(thinking));
@@ -49,9 +49,10 @@ void OllamaWriter::close_call(std::string* out) {
   const JsonValue call = JsonValue::object(
       {{"id", JsonValue::string(fmt::format("call_{}", index))},
        {"function",
-        JsonValue::object({{"index", count_value(index)},
-                           {"name", text_value(call_name_)},
-                           {"arguments", arguments.ok() && arguments->is_object() ? *arguments : JsonValue::object()}})}});
+        JsonValue::object(
+            {{"index", count_value(index)},
+             {"name", text_value(call_name_)},
+             {"arguments", arguments.ok() && arguments->is_object() ? *arguments : JsonValue::object()}})}});
   calls_.items().push_back(call);
   const JsonValue one = list_value({call});
   *out += to_json(line("", "", &one)) + "\n";

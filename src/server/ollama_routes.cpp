@@ -149,7 +149,8 @@ void add_ollama_routes(Router& router, Api& api) {
                 .words = ollama_error});
   };
   const auto get = [&](std::string path, std::string summary, std::function<JsonValue()> value) {
-    add("GET", std::move(path), std::move(summary),
+    add(
+        "GET", std::move(path), std::move(summary),
         [value](HttpRequest, const ResponderPtr& responder) {
           responder->reply({.body = to_json(value()), .headers = {}});
         },
@@ -160,14 +161,13 @@ void add_ollama_routes(Router& router, Api& api) {
   });
   get("/api/tags", "the models of this server", [&api] { return models(api, false); });
   get("/api/ps", "the loaded models", [&api] { return models(api, true); });
-  add("POST", "/api/show", "one model",
+  add(
+      "POST", "/api/show", "one model",
       [&api](HttpRequest request, const ResponderPtr& responder) { show(api, std::move(request), responder); },
       R"({"model":"bantam-nano"})");
-  add("POST", "/api/chat", "answer a conversation",
-      conversation_handler(api, route_of<OllamaWriter::Form::kChat>()),
+  add("POST", "/api/chat", "answer a conversation", conversation_handler(api, route_of<OllamaWriter::Form::kChat>()),
       R"({"model":"bantam-nano","messages":[{"role":"user","content":"Hello"}]})");
-  add("POST", "/api/generate", "answer a prompt",
-      conversation_handler(api, route_of<OllamaWriter::Form::kGenerate>()),
+  add("POST", "/api/generate", "answer a prompt", conversation_handler(api, route_of<OllamaWriter::Form::kGenerate>()),
       R"({"model":"bantam-nano","prompt":"Hello"})");
 }
 

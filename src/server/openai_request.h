@@ -35,7 +35,7 @@ struct GenerationRequest {
 struct ChatRequest : GenerationRequest {
   std::optional<std::string> raw_prompt;  // continued as it is, without a template; messages and tools do not count
   JsonValue messages;                     // content as plain text, developer turns as system turns
-  JsonValue tools;     // an array, or null
+  JsonValue tools;                        // an array, or null
   std::optional<bool> thinking;
   std::optional<int64_t> thinking_budget;  // tokens
   // What the answer begins with: generated before, not to be sent again (bantam's addition, for answers that are

@@ -159,11 +159,12 @@ JsonValue text_completion(const ResponseHead& head, const CompletionParts& parts
     std::vector<Sampled> tokens = echo ? g.prompt_logprobs : std::vector<Sampled>();
     tokens.insert(tokens.end(), g.tokens.begin(), g.tokens.end());
     int64_t offset = 0;
-    list.items().push_back(
-        JsonValue::object({{"index", count(static_cast<int64_t>(i))},
-                           {"text", text_value(text)},
-                           {"logprobs", parts.with_logprobs ? completion_logprobs(tokens, echo ? 1 : 0, &offset, tokenizer) : JsonValue()},
-                           {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
+    list.items().push_back(JsonValue::object(
+        {{"index", count(static_cast<int64_t>(i))},
+         {"text", text_value(text)},
+         {"logprobs",
+          parts.with_logprobs ? completion_logprobs(tokens, echo ? 1 : 0, &offset, tokenizer) : JsonValue()},
+         {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
   }
   JsonValue out = response_head(head, "text_completion");
   out.set("choices", std::move(list));

@@ -67,8 +67,7 @@ ResponseWriter::ResponseWriter(std::string id, int64_t created_s, std::string mo
 }
 
 void ResponseWriter::event(std::string_view type, std::vector<JsonValue::Member> members, std::string* out) {
-  JsonValue data =
-      JsonValue::object({{"type", text_value(type)}, {"sequence_number", count_value(sequence_++)}});
+  JsonValue data = JsonValue::object({{"type", text_value(type)}, {"sequence_number", count_value(sequence_++)}});
   for (auto& [key, value] : members) data.set(key, std::move(value));
   *out += fmt::format("event: {}\ndata: {}\n\n", type, to_json(data));
 }
@@ -131,9 +130,9 @@ void ResponseWriter::open_item(Item kind, std::string_view call_name, std::strin
   call_name_ = call_name;
   item_event("response.output_item.added", false, "item", item_value(false), out);
   if (kind == Item::kCall) return;
-  item_event(kind == Item::kReasoning && summaries_ ? "response.reasoning_summary_part.added"
-                                                    : "response.content_part.added",
-             true, "part", part_value(""), out);
+  item_event(
+      kind == Item::kReasoning && summaries_ ? "response.reasoning_summary_part.added" : "response.content_part.added",
+      true, "part", part_value(""), out);
 }
 
 void ResponseWriter::close_item(std::string* out) {
@@ -197,8 +196,8 @@ void ResponseWriter::end(const engine::Generation& answer, std::string* out) {
 
 void ResponseWriter::failed(const Status& status, std::string* out) {
   response_.set("status", text_value("failed"));
-  response_.set("error", JsonValue::object({{"code", text_value("server_error")},
-                                            {"message", text_value(status.message())}}));
+  response_.set("error",
+                JsonValue::object({{"code", text_value("server_error")}, {"message", text_value(status.message())}}));
   event("response.failed", {{"response", response_}}, out);
 }
 

@@ -23,8 +23,8 @@ struct Route {
   std::string path;     // plain, or ending in "{name}", which matches the rest of the path, slashes included
   std::string summary;  // one line for the OpenAPI description
   Handler handler;
-  bool is_public = false;  // needs no key
-  std::string body;        // example of a body as JSON, "" for none
+  bool is_public = false;          // needs no key
+  std::string body;                // example of a body as JSON, "" for none
   std::string tag;                 // whose API: "openai", "anthropic", "ollama", "bantam"
   ErrorWords words = error_reply;  // of refusals before the handler is called
 };

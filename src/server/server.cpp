@@ -71,7 +71,8 @@ class Server {
     const bool is_public = match.route != nullptr && match.route->is_public;
     if (!is_public) {
       if (auto refusal = access_.check_key(request, &request.owner)) {
-        return refuse("", responder, match.route != nullptr ? reworded(std::move(*refusal), match.route->words) : *refusal);
+        return refuse("", responder,
+                      match.route != nullptr ? reworded(std::move(*refusal), match.route->words) : *refusal);
       }
     }
     if (match.route == nullptr) return refuse_route(match, responder);

@@ -99,14 +99,19 @@ TEST(AnthropicRequest, Refusals) {
 TEST(AnthropicStream, ExactEvents) {
   MessageWriter writer("msg-1", "m", {}, house_tokenizer());
   const std::string bytes = write_all(writer, generation(engine::FinishReason::kToolCalls));
-  const std::string kUsage = R"("usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":2,"output_tokens":9})";
+  const std::string kUsage =
+      R"("usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":2,"output_tokens":9})";
   const auto delta = [](int index, const std::string& type, const std::string& field, const std::string& text) {
-    return fmt::format("event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{"
-                       "\"type\":\"{}\",\"{}\":{}}}}}", index, type, field, text);
+    return fmt::format(
+        "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\"delta\":{{"
+        "\"type\":\"{}\",\"{}\":{}}}}}",
+        index, type, field, text);
   };
   const auto start = [](int index, const std::string& block) {
-    return fmt::format("event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":{},"
-                       "\"content_block\":{}}}", index, block);
+    return fmt::format(
+        "event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":{},"
+        "\"content_block\":{}}}",
+        index, block);
   };
   const auto stop = [](int index) {
     return fmt::format("event: content_block_stop\ndata: {{\"type\":\"content_block_stop\",\"index\":{}}}", index);
@@ -130,7 +135,8 @@ TEST(AnthropicStream, ExactEvents) {
       delta(2, "input_json_delta", "partial_json", R"("\"x\"}")"),
       stop(2),
       "event: message_delta\ndata: "
-      R"({"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},)" + kUsage + "}",
+      R"({"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},)" +
+          kUsage + "}",
       "event: message_stop\ndata: {\"type\":\"message_stop\"}",
   };
   EXPECT_EQ(events_of(bytes), expected);
@@ -138,7 +144,8 @@ TEST(AnthropicStream, ExactEvents) {
             R"({"id":"msg-1","type":"message","role":"assistant","model":"m","content":[)"
             R"({"type":"thinking","thinking":"Let me see","signature":""},{"type":"text","text":"I \"look\""},)"
             R"({"type":"tool_use","id":"toolu_msg-1_0","name":"find","input":{"what":"x"}}],)"
-            R"("stop_reason":"tool_use","stop_sequence":null,)" + kUsage + "}");
+            R"("stop_reason":"tool_use","stop_sequence":null,)" +
+                kUsage + "}");
 }
 
 TEST(AnthropicStream, StopReasons) {
@@ -172,8 +179,7 @@ TEST(AnthropicStream, AnErrorIsAnEvent) {
 TEST(AnthropicErrors, OwnWordsKeepTheStatus) {
   const HttpReply refused = reworded(error_reply(401, "a key is needed", "invalid_api_key"), anthropic_error);
   EXPECT_EQ(refused.status, 401);
-  EXPECT_EQ(refused.body,
-            R"({"type":"error","error":{"type":"authentication_error","message":"a key is needed"}})");
+  EXPECT_EQ(refused.body, R"({"type":"error","error":{"type":"authentication_error","message":"a key is needed"}})");
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ TEST(OllamaRequest, OptionsAndThinking) {
   EXPECT_EQ(request->thinking, true);
   EXPECT_EQ(request->thinking_budget, 256);
   EXPECT_EQ(request->unknown_fields, std::vector<std::string>{"options.num_ctx"});
-  auto endless = parse_ollama_generate(json(R"({"prompt":"x","stream":false,"think":false,"options":{"num_predict":-1}})"));
+  auto endless =
+      parse_ollama_generate(json(R"({"prompt":"x","stream":false,"think":false,"options":{"num_predict":-1}})"));
   ASSERT_TRUE(endless.ok());
   EXPECT_EQ(endless->max_tok, std::nullopt);
   EXPECT_EQ(endless->thinking, false);
@@ -83,7 +84,8 @@ TEST(OllamaStream, ExactLines) {
   const std::string counts =
       R"("done":true,"done_reason":"stop","load_duration":0,"prompt_eval_count":5,"prompt_eval_duration":2000000,)"
       R"("eval_count":9,"eval_duration":4000000})";
-  const std::string call = R"("tool_calls":[{"id":"call_0","function":{"index":0,"name":"find","arguments":{"what":"x"}}}])";
+  const std::string call =
+      R"("tool_calls":[{"id":"call_0","function":{"index":0,"name":"find","arguments":{"what":"x"}}}])";
   const std::vector<std::string> expected = {
       R"({"model":"m","message":{"role":"assistant","content":"","thinking":"Let me"},"done":false})",
       R"({"model":"m","message":{"role":"assistant","content":"","thinking":" see"},"done":false})",

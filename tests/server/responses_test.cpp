@@ -1,6 +1,5 @@
 // OpenAI's Responses: items into a conversation, and the exact events of an answer.
 #include "server/openai_responses.h"
-
 #include "server/writer_support.h"
 
 namespace bantam::server {
@@ -28,17 +27,18 @@ TEST(ResponsesRequest, SystemTurnsAreOneAndLead) {
 }
 
 TEST(ResponsesRequest, ThinkingTextAndCallsAreOneTurn) {
-  EXPECT_EQ(messages_of(R"({"input":[{"role":"user","content":"go"},
+  EXPECT_EQ(
+      messages_of(R"({"input":[{"role":"user","content":"go"},
     {"type":"reasoning","id":"r","summary":[],"content":[{"type":"reasoning_text","text":"hm"}]},
     {"type":"message","role":"assistant","content":[{"type":"output_text","text":"I call."}]},
     {"type":"function_call","call_id":"c1","name":"f","arguments":"{\"a\": 1}"},
     {"type":"function_call","call_id":"c2","name":"g","arguments":"{}"},
     {"type":"function_call_output","call_id":"c1","output":"one"},
     {"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"two"}]}]})"),
-            R"([{"role":"user","content":"go"},{"role":"assistant","content":"I call.","reasoning_content":"hm",)"
-            R"("tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},)"
-            R"({"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}]},)"
-            R"({"role":"tool","content":"one","tool_call_id":"c1"},{"role":"tool","content":"two","tool_call_id":"c2"}])");
+      R"([{"role":"user","content":"go"},{"role":"assistant","content":"I call.","reasoning_content":"hm",)"
+      R"("tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},)"
+      R"({"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}]},)"
+      R"({"role":"tool","content":"one","tool_call_id":"c1"},{"role":"tool","content":"two","tool_call_id":"c2"}])");
 }
 
 TEST(ResponsesRequest, FieldsOfTheRest) {
@@ -49,8 +49,7 @@ TEST(ResponsesRequest, FieldsOfTheRest) {
   EXPECT_EQ(request->thinking, true);
   EXPECT_EQ(request->thinking_budget, 256);
   EXPECT_EQ(request->max_tok, 7);
-  EXPECT_EQ(to_json(request->tools),
-            R"([{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}])");
+  EXPECT_EQ(to_json(request->tools), R"([{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}])");
   EXPECT_EQ(request->unknown_fields, (std::vector<std::string>{"odd", "tools[0](web_search)"}));
   auto off = parse_responses_request(json(R"({"input":"hi","reasoning":{"effort":"none"}})"));
   ASSERT_TRUE(off.ok());
@@ -117,10 +116,11 @@ TEST(ResponsesStream, ExactEvents) {
   };
   EXPECT_EQ(outline(bytes), expected);
   const JsonValue whole = writer.whole();
-  EXPECT_EQ(to_json(*whole.find("output")),
-            R"([{"id":"rs_resp-1_0","type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"Let me see"}],"status":"completed"},)"
-            R"({"id":"msg_resp-1_1","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"I \"look\"","annotations":[],"logprobs":[]}]},)"
-            R"({"id":"fc_resp-1_2","type":"function_call","status":"completed","call_id":"call_fc_resp-1_2","name":"find","arguments":"{\"what\": \"x\"}"}])");
+  EXPECT_EQ(
+      to_json(*whole.find("output")),
+      R"([{"id":"rs_resp-1_0","type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"Let me see"}],"status":"completed"},)"
+      R"({"id":"msg_resp-1_1","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"I \"look\"","annotations":[],"logprobs":[]}]},)"
+      R"({"id":"fc_resp-1_2","type":"function_call","status":"completed","call_id":"call_fc_resp-1_2","name":"find","arguments":"{\"what\": \"x\"}"}])");
   EXPECT_EQ(to_json(*whole.find("usage")),
             R"({"input_tokens":5,"input_tokens_details":{"cached_tokens":2},"output_tokens":9,)"
             R"("output_tokens_details":{"reasoning_tokens":3},"total_tokens":14})");
@@ -132,11 +132,11 @@ TEST(ResponsesStream, ExactEvents) {
 TEST(ResponsesStream, SummariesWhereAskedFor) {
   ResponseWriter writer("r", 5, "m", json(R"({"reasoning":{"summary":"auto"}})"));
   const auto lines = outline(write_all(writer, generation(engine::FinishReason::kToolCalls)));
-  EXPECT_EQ(std::vector<std::string>(lines.begin() + 3, lines.begin() + 8),
-            (std::vector<std::string>{"reasoning_summary_part.added 0 0", R"(reasoning_summary_text.delta 0 0 "Let me")",
-                                      R"(reasoning_summary_text.delta 0 0 " see")",
-                                      R"(reasoning_summary_text.done 0 0 "Let me see")",
-                                      "reasoning_summary_part.done 0 0"}));
+  EXPECT_EQ(
+      std::vector<std::string>(lines.begin() + 3, lines.begin() + 8),
+      (std::vector<std::string>{"reasoning_summary_part.added 0 0", R"(reasoning_summary_text.delta 0 0 "Let me")",
+                                R"(reasoning_summary_text.delta 0 0 " see")",
+                                R"(reasoning_summary_text.done 0 0 "Let me see")", "reasoning_summary_part.done 0 0"}));
   EXPECT_EQ(to_json(*writer.whole().find("output")->items()[0].find("summary")),
             R"([{"type":"summary_text","text":"Let me see"}])");
 }
