@@ -40,11 +40,7 @@ void Api::work(const Received& received, std::function<void()> work, std::functi
 }
 
 void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then) {
-  if (Status status = check_body_type(request); !status.ok()) {
-    HttpReply refusal = words(status);
-    refusal.status = 415;
-    return responder->reply(std::move(refusal));
-  }
+  if (Status status = check_body_type(request); !status.ok()) return responder->reply(refusal(words, status));
   auto received = std::make_shared<Received>();
   received->request = std::move(request);
   auto parsed = std::make_shared<Result<JsonValue>>(Status());
@@ -52,10 +48,11 @@ void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords
       *received, [received, parsed] { *parsed = parse_json(received->request.body, "body"); },
       [this, received, parsed, responder, words, then] {
         if (responder->gone()) return;
-        if (!parsed->ok()) return responder->reply(words(parsed->status()));
+        if (!parsed->ok()) return responder->reply(refusal(words, parsed->status()));
         received->body = std::move(**parsed);
         if (!received->body.is_object()) {
-          return responder->reply(words(bad_input("body: expected an object, got {}", received->body.kind_name())));
+          return responder->reply(
+              refusal(words, bad_input("body: expected an object, got {}", received->body.kind_name())));
         }
         open_model(received, responder, words, then);
       });
@@ -64,16 +61,15 @@ void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords
 void Api::open_model(std::shared_ptr<Received> received, const ResponderPtr& responder, ErrorWords words, Then then) {
   const JsonValue* model = received->body.find("model");
   if (model != nullptr && !model->is_null() && !model->is_string()) {
-    return responder->reply(words(bad_input("model: expected a string, got {}", model->kind_name())));
+    return responder->reply(refusal(words, bad_input("model: expected a string, got {}", model->kind_name())));
   }
   const std::string id = model != nullptr && model->is_string() ? model->as_string() : "";
   host.with_model(id, [received, responder, words, then](Result<ModelLease> lease) {
     if (responder->gone()) return;
     if (!lease.ok()) {
       const bool unknown = lease.status().code() == ErrorCode::kUsage;
-      HttpReply refusal = words(lease.status());
-      if (unknown) refusal.status = 404;
-      return responder->reply(std::move(refusal));
+      return responder->reply(unknown ? words(404, lease.status().message(), "model_not_found")
+                                      : refusal(words, lease.status()));
     }
     received->model = std::move(*lease);
     then(received);
@@ -88,7 +84,7 @@ bool AnswerTask::start(Work work) {
   auto number = api_.host.submit(std::move(work));
   if (!number.ok()) {
     if (number.status().code() == ErrorCode::kBusy) ++api_.metrics.rejected;
-    responder_->reply(words_(number.status()));
+    responder_->reply(refusal(words_, number.status()));
     return false;
   }
   responder_->on_gone([&api = api_, number = *number] {
@@ -123,7 +119,7 @@ void AnswerTask::on_done(size_t choice, engine::Generation answer) {
 void AnswerTask::on_failed(const Status& status) {
   responder_->on_gone({});
   if (responder_->gone()) return;
-  if (!responder_->answered()) return responder_->reply(words_(status));
+  if (!responder_->answered()) return responder_->reply(refusal(words_, status));
   stream_failed(status);
   responder_->end();
 }

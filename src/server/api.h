@@ -18,8 +18,6 @@
 namespace bantam::server {
 
 using ResponderPtr = std::shared_ptr<Responder>;
-// A failure in the words of one API.
-using ErrorWords = HttpReply (*)(const Status&);
 
 struct Api {
   ModelHost& host;
@@ -89,6 +87,10 @@ void warn_unknown(Responder& responder, const std::vector<std::string>& fields);
 
 void add_openai_chat_routes(Router& router, Api& api);
 void add_openai_completion_routes(Router& router, Api& api);
+void add_openai_responses_routes(Router& router, Api& api);
+void add_embedding_routes(Router& router, Api& api);
+void add_anthropic_routes(Router& router, Api& api);
+void add_ollama_routes(Router& router, Api& api);
 void add_token_routes(Router& router, Api& api);  // /tokenize and its kin
 void add_admin_routes(Router& router, Api& api);  // /health, /metrics, /v1/models, /openapi.json
 void add_web_routes(Router& router);               // the page at /

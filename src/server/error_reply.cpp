@@ -48,6 +48,28 @@ HttpReply error_reply(int http, std::string_view message, std::string_view code)
   return reply;
 }
 
+JsonValue anthropic_error_object(int http, std::string_view message) {
+  const std::string_view type = http == 413   ? "request_too_large"
+                                : http == 503 ? "overloaded_error"
+                                : http >= 500 ? "api_error"
+                                              : error_type(http);
+  const auto text = [](std::string_view s) { return JsonValue::string(std::string(s)); };
+  return JsonValue::object(
+      {{"type", text("error")}, {"error", JsonValue::object({{"type", text(type)}, {"message", text(message)}})}});
+}
+
+HttpReply anthropic_error(int http, std::string_view message, std::string_view code) {
+  HttpReply reply = error_reply(http, message, code);
+  reply.body = to_json(anthropic_error_object(http, message));
+  return reply;
+}
+
+HttpReply ollama_error(int http, std::string_view message, std::string_view code) {
+  HttpReply reply = error_reply(http, message, code);
+  reply.body = to_json(JsonValue::object({{"error", JsonValue::string(std::string(message))}}));
+  return reply;
+}
+
 int http_status(const Status& status) {
   switch (status.code()) {
     case ErrorCode::kUsage:
@@ -74,7 +96,23 @@ JsonValue error_object(const Status& status) {
 }
 
 HttpReply error_reply(const Status& status) {
-  return error_reply(http_status(status), status.message(), api_error_code(status));
+  return refusal(error_reply, status);
+}
+
+HttpReply refusal(ErrorWords words, const Status& status) {
+  return words(http_status(status), status.message(), api_error_code(status));
+}
+
+HttpReply reworded(HttpReply reply, ErrorWords words) {
+  const auto body = parse_json(reply.body);
+  const JsonValue* error = body.ok() ? body->find("error") : nullptr;
+  const JsonValue* message = error != nullptr ? error->find("message") : nullptr;
+  const JsonValue* code = error != nullptr ? error->find("code") : nullptr;
+  if (message != nullptr && message->is_string()) {
+    const bool has_code = code != nullptr && code->is_string();
+    reply.body = words(reply.status, message->as_string(), has_code ? code->as_string() : "").body;
+  }
+  return reply;
 }
 
 }  // namespace bantam::server

@@ -161,7 +161,7 @@ Status ModelHost::check(const Work& work) const {
     const auto size = static_cast<int64_t>(choice.ids.size());
     tok += size;
     if (size == 0) return bad_input("prompt: expected at least one token");
-    if (size >= info.context_tok && choice.options.max_tok != 0) {
+    if (size >= info.context_tok && choice.options.max_tok != 0 && !work.pooling) {
       return make_error(ErrorCode::kContextFull,
                         "the prompt has {} tokens, this model's context holds {} together with the answer", size,
                         info.context_tok);
@@ -208,46 +208,12 @@ Result<int64_t> ModelHost::submit(Work work) {
   return number;
 }
 
-// On the engine thread.
+// On the engine thread, as the next four.
 void ModelHost::start(int64_t number, const std::shared_ptr<Running>& running) {
-  Work& work = running->work;
-  const auto tell = [this, running](auto&& call) {
-    engine_->event(guarded([running, call = std::forward<decltype(call)>(call)] {
-      if (!running->dropped) call(*running->work.events);
-    }));
-  };
-  for (size_t i = 0; i < work.choices.size(); ++i) {
-    engine::BatchGenerator::Job job;
-    job.id = running->first_job + static_cast<int64_t>(i);
-    job.owner = work.owner;
-    job.prompt = std::move(work.choices[i].ids);
-    job.options = std::move(work.choices[i].options);
-    if (work.wants_deltas) {
-      job.on_delta = [tell, i](const engine::AnswerDelta& delta) {
-        tell([i, delta](AnswerEvents& events) { events.on_delta(i, delta); });
-      };
-    }
-    if (work.wants_tokens) {
-      job.on_token = [tell, i](const Sampled& token, bool reasoning) {
-        tell([i, token, reasoning](AnswerEvents& events) { events.on_token(i, token, reasoning); });
-      };
-    }
-    if (work.wants_progress) {
-      job.on_progress = [tell, i](int64_t done, int64_t total, int64_t cached) {
-        tell([=](AnswerEvents& events) { events.on_progress(i, done, total, cached); });
-      };
-    }
-    job.on_done = [this, running, number, i](engine::Generation answer) {
-      --running->loaded->open_jobs;
-      engine_->event(guarded([this, running, number, i, answer = std::move(answer)]() mutable {
-        if (running->dropped) return;
-        // The last look at `running` in the map: an event may submit more work.
-        finish_choice(number);
-        running->work.events->on_done(i, std::move(answer));
-      }));
-    };
+  for (size_t i = 0; i < running->work.choices.size(); ++i) {
     ++running->loaded->open_jobs;
-    const Status status = running->loaded->batch->submit(std::move(job));
+    const Status status =
+        running->work.pooling ? start_embedding(number, running, i) : start_answer(number, running, i);
     if (status.ok()) continue;
     --running->loaded->open_jobs;
     engine_->event(guarded([this, running, number, status] {
@@ -258,6 +224,66 @@ void ModelHost::start(int64_t number, const std::shared_ptr<Running>& running) {
     }));
     return;
   }
+}
+
+void ModelHost::tell(const std::shared_ptr<Running>& running, std::function<void(AnswerEvents&)> call) {
+  engine_->event(guarded([running, call = std::move(call)] {
+    if (!running->dropped) call(*running->work.events);
+  }));
+}
+
+void ModelHost::tell_end(int64_t number, const std::shared_ptr<Running>& running,
+                         std::function<void(AnswerEvents&)> call) {
+  --running->loaded->open_jobs;
+  engine_->event(guarded([this, running, number, call = std::move(call)] {
+    if (running->dropped) return;
+    // The last look at `running` in the map: an event may submit more work.
+    finish_choice(number);
+    call(*running->work.events);
+  }));
+}
+
+Status ModelHost::start_answer(int64_t number, const std::shared_ptr<Running>& running, size_t i) {
+  Work& work = running->work;
+  engine::BatchGenerator::Job job;
+  job.id = running->first_job + static_cast<int64_t>(i);
+  job.owner = work.owner;
+  job.prompt = std::move(work.choices[i].ids);
+  job.options = std::move(work.choices[i].options);
+  if (work.wants_deltas) {
+    job.on_delta = [this, running, i](const engine::AnswerDelta& delta) {
+      tell(running, [i, delta](AnswerEvents& events) { events.on_delta(i, delta); });
+    };
+  }
+  if (work.wants_tokens) {
+    job.on_token = [this, running, i](const Sampled& token, bool reasoning) {
+      tell(running, [i, token, reasoning](AnswerEvents& events) { events.on_token(i, token, reasoning); });
+    };
+  }
+  if (work.wants_progress) {
+    job.on_progress = [this, running, i](int64_t done, int64_t total, int64_t cached) {
+      tell(running, [=](AnswerEvents& events) { events.on_progress(i, done, total, cached); });
+    };
+  }
+  job.on_done = [this, running, number, i](engine::Generation answer) {
+    tell_end(number, running,
+             [i, answer = std::move(answer)](AnswerEvents& events) mutable { events.on_done(i, std::move(answer)); });
+  };
+  return running->loaded->batch->submit(std::move(job));
+}
+
+Status ModelHost::start_embedding(int64_t number, const std::shared_ptr<Running>& running, size_t i) {
+  engine::BatchGenerator::EmbeddingJob job;
+  job.id = running->first_job + static_cast<int64_t>(i);
+  job.owner = running->work.owner;
+  job.prompt = std::move(running->work.choices[i].ids);
+  job.pooling = *running->work.pooling;
+  job.on_done = [this, running, number, i](std::vector<float> vector) {
+    tell_end(number, running, [i, vector = std::move(vector)](AnswerEvents& events) mutable {
+      events.on_embedding(i, std::move(vector));
+    });
+  };
+  return running->loaded->batch->submit_embedding(std::move(job));
 }
 
 void ModelHost::finish_choice(int64_t work) {

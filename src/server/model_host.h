@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,10 @@ class AnswerEvents {
   virtual void on_progress(size_t /*choice*/, int64_t /*done*/, int64_t /*total*/, int64_t /*cached*/) {}
   virtual void on_token(size_t /*choice*/, const Sampled& /*token*/, bool /*reasoning*/) {}
   virtual void on_delta(size_t /*choice*/, const engine::AnswerDelta& /*delta*/) {}
-  virtual void on_done(size_t choice, engine::Generation answer) = 0;
-  virtual void on_failed(const Status& status) = 0;  // instead of every on_done that is still to come
+  // The end of a choice: one of these.
+  virtual void on_done(size_t /*choice*/, engine::Generation /*answer*/) {}
+  virtual void on_embedding(size_t /*choice*/, std::vector<float> /*vector*/) {}
+  virtual void on_failed(const Status& status) = 0;  // instead of every end that is still to come
 };
 
 struct Work {
@@ -73,6 +76,7 @@ struct Work {
   ModelLease model;
   std::string owner;
   std::vector<Choice> choices;
+  std::optional<engine::Pooling> pooling;  // set: the choices' ids are embedded, nothing is generated
   bool wants_tokens = false, wants_progress = false, wants_deltas = true;
   std::shared_ptr<AnswerEvents> events;
 };
@@ -129,6 +133,10 @@ class ModelHost {
   void unload_idle(int64_t wanted_bytes, const Entry* but);
   Status check(const Work& work) const;
   void start(int64_t number, const std::shared_ptr<Running>& running);
+  Status start_answer(int64_t number, const std::shared_ptr<Running>& running, size_t choice);
+  Status start_embedding(int64_t number, const std::shared_ptr<Running>& running, size_t choice);
+  void tell(const std::shared_ptr<Running>& running, std::function<void(AnswerEvents&)> call);
+  void tell_end(int64_t number, const std::shared_ptr<Running>& running, std::function<void(AnswerEvents&)> call);
   void finish_choice(int64_t work);
   // f on the I/O thread, unless this object is gone by then.
   std::function<void()> guarded(std::function<void()> f) const;

@@ -3,7 +3,7 @@
 // chunk of its own; usage, when asked for, in a last one without choices.
 #include <ctime>
 
-#include "server/api.h"
+#include "server/conversation.h"
 #include "server/openai_response.h"
 
 namespace bantam::server {
@@ -11,25 +11,26 @@ namespace {
 
 class ChatAnswer : public AnswerTask {
  public:
-  ChatAnswer(Api& api, const ResponderPtr& responder, std::shared_ptr<Api::Received> received, ChatRequest request)
+  ChatAnswer(Api& api, const ResponderPtr& responder, std::shared_ptr<Api::Received> received,
+             std::shared_ptr<const ChatRequest> request)
       : AnswerTask(api, responder, error_reply, std::move(received)),
         request_(std::move(request)),
         head_{api.make_id("chatcmpl"), static_cast<int64_t>(std::time(nullptr)), received_->model->id},
-        waiting_(static_cast<size_t>(request_.n)) {}
+        waiting_(static_cast<size_t>(request_->n)) {}
 
   void begin(PreparedRequest prepared) {
     Work work{.model = received_->model,
               .owner = received_->request.owner,
               .choices = {},
-              .wants_tokens = request_.stream && request_.top_logprobs >= 0,
-              .wants_progress = request_.stream && request_.return_progress,
+              .wants_tokens = request_->stream && request_->top_logprobs >= 0,
+              .wants_progress = request_->stream && request_->return_progress,
               .wants_deltas = true,
               .events = nullptr};
-    for (int32_t i = 0; i < request_.n; ++i) {
+    for (int32_t i = 0; i < request_->n; ++i) {
       work.choices.push_back({prepared.ids, prepared.options});
       work.choices.back().options.sampling.choice = static_cast<uint64_t>(i);
     }
-    if (!start(std::move(work)) || !request_.stream) return;
+    if (!start(std::move(work)) || !request_->stream) return;
     responder_->begin_stream("text/event-stream");
     for (size_t i = 0; i < waiting_.size(); ++i) {
       send(i, R"({"role":"assistant","content":null})", "null");
@@ -62,7 +63,7 @@ class ChatAnswer : public AnswerTask {
   };
 
   void delta(size_t choice, const engine::AnswerDelta& piece) override {
-    if (!request_.stream) return;
+    if (!request_->stream) return;
     using Kind = engine::AnswerDelta::Kind;
     std::string out;
     const auto text = [&](std::string_view before, std::string_view after) {
@@ -94,13 +95,13 @@ class ChatAnswer : public AnswerTask {
   }
 
   void choice_done(size_t choice, const engine::Generation& answer) override {
-    if (!request_.stream) return;
+    if (!request_->stream) return;
     send(choice, "{}", fmt::format("\"{}\"", engine::finish_reason_name(answer.finish_reason)), &answer);
   }
 
   void all_done(std::span<const engine::Generation> answers) override {
-    if (request_.stream) {
-      if (request_.include_usage) {
+    if (request_->stream) {
+      if (request_->include_usage) {
         JsonValue chunk = response_head(head_, "chat.completion.chunk");
         chunk.set("choices", JsonValue::array());
         chunk.set("usage", usage_of(answers, answers.size()));
@@ -111,33 +112,13 @@ class ChatAnswer : public AnswerTask {
       responder_->end();
     } else {
       responder_->reply(
-          {.body = to_json(chat_completion(head_, answers, request_.top_logprobs >= 0, *received_->model->tokenizer)),
+          {.body = to_json(chat_completion(head_, answers, request_->top_logprobs >= 0, *received_->model->tokenizer)),
            .headers = {}});
     }
-    warm_history(answers);
+    if (answers.size() == 1) warm_history(api_, received_, request_, answers.front());
   }
 
   void stream_failed(const Status& status) override { send_event(to_json(error_object(status))); }
-
-  // So that the next turn costs only its new tokens.
-  void warm_history(std::span<const engine::Generation> answers) {
-    const auto reason = answers.front().finish_reason;
-    if (answers.size() != 1 || !request_.prefix_ids.empty() ||
-        (reason != engine::FinishReason::kStop && reason != engine::FinishReason::kToolCalls)) {
-      return;
-    }
-    auto ids = std::make_shared<std::vector<int32_t>>();
-    auto self = std::static_pointer_cast<ChatAnswer>(shared_from_this());
-    api_.work(
-        *received_,
-        [self, ids, answer = answers.front()] {
-          *ids = history_ids(self->request_, answer, self->received_->model->served());
-        },
-        [self, ids] {
-          if (!ids->empty())
-            self->api_.host.warm(self->received_->model, self->received_->request.owner, std::move(*ids));
-        });
-  }
 
   void send(size_t choice, std::string_view delta, std::string_view finish, const engine::Generation* end = nullptr) {
     std::string out = to_json(response_head(head_, "chat.completion.chunk"));
@@ -157,7 +138,7 @@ class ChatAnswer : public AnswerTask {
 
   void send_event(std::string_view data) { responder_->write(fmt::format("data: {}\n\n", data)); }
 
-  ChatRequest request_;
+  std::shared_ptr<const ChatRequest> request_;
   ResponseHead head_;
   std::vector<Waiting> waiting_;
 };
@@ -174,7 +155,7 @@ void chat(Api& api, HttpRequest request, const ResponderPtr& responder) {
         [=, &api] {
           if (responder->gone()) return;
           if (!prepared->ok()) return responder->reply(error_reply(prepared->status()));
-          std::make_shared<ChatAnswer>(api, responder, received, std::move(*wish))->begin(std::move(**prepared));
+          std::make_shared<ChatAnswer>(api, responder, received, wish)->begin(std::move(**prepared));
         });
   });
 }

@@ -20,7 +20,7 @@ class CompletionAnswer : public AnswerTask {
     Work work{.model = received_->model,
               .owner = received_->request.owner,
               .choices = {},
-              .wants_tokens = false,
+              .wants_tokens = request_.stream && request_.top_logprobs >= 0,
               .wants_progress = false,
               .wants_deltas = request_.stream,
               .events = nullptr};
@@ -31,14 +31,25 @@ class CompletionAnswer : public AnswerTask {
         work.choices.back().options.sampling.choice = static_cast<uint64_t>(i);
       }
     }
+    waiting_.resize(work.choices.size());
     if (!start(std::move(work)) || !request_.stream) return;
     responder_->begin_stream("text/event-stream");
     for (size_t i = 0; i < echoed_.size() * static_cast<size_t>(request_.n); ++i) {
-      send(i, received_->model->tokenizer->decode(echoed_[i / static_cast<size_t>(request_.n)]), "null");
+      const std::string prompt = received_->model->tokenizer->decode(echoed_[i / static_cast<size_t>(request_.n)]);
+      waiting_[i].offset = static_cast<int64_t>(prompt.size());
+      send(i, prompt, "null");
     }
   }
 
+  void on_token(size_t choice, const Sampled& token, bool) override { waiting_[choice].tokens.push_back(token); }
+
  private:
+  // Log-probabilities of tokens whose text has not been sent yet, and where in the text they begin.
+  struct Waiting {
+    std::vector<Sampled> tokens;
+    int64_t offset = 0;
+  };
+
   void delta(size_t choice, const engine::AnswerDelta& piece) override {
     if (request_.stream) send(choice, piece.text, "null");
   }
@@ -73,22 +84,30 @@ class CompletionAnswer : public AnswerTask {
     out.pop_back();
     out += fmt::format(R"(,"choices":[{{"index":{},"text":)", choice);
     append_json_string(&out, text);
-    out += fmt::format(R"(,"logprobs":null,"finish_reason":{}}}]}})", finish);
+    out += fmt::format(R"(,"logprobs":{},"finish_reason":{}}}]}})", take_logprobs(choice), finish);
     send_event(out);
   }
+  std::string take_logprobs(size_t choice) {
+    Waiting& waiting = waiting_[choice];
+    if (waiting.tokens.empty()) return "null";
+    const std::vector<Sampled> taken = std::exchange(waiting.tokens, {});
+    return to_json(completion_logprobs(taken, 0, &waiting.offset, *received_->model->tokenizer));
+  }
+
   void send_event(std::string_view data) { responder_->write(fmt::format("data: {}\n\n", data)); }
 
   CompletionRequest request_;
   ResponseHead head_;
   std::vector<std::vector<int32_t>> echoed_;
+  std::vector<Waiting> waiting_;
 };
 
 void complete(Api& api, HttpRequest request, const ResponderPtr& responder) {
   api.receive(std::move(request), responder, error_reply, [&api, responder](std::shared_ptr<Api::Received> received) {
     auto parsed = parse_completion_request(received->body);
     if (!parsed.ok()) return responder->reply(error_reply(parsed.status()));
-    if (parsed->stream && parsed->top_logprobs >= 0) {
-      return responder->reply(error_reply(bad_input("logprobs: not together with stream on this route")));
+    if (parsed->stream && parsed->echo && parsed->top_logprobs >= 0) {
+      return responder->reply(error_reply(bad_input("echo: not together with stream and logprobs")));
     }
     warn_unknown(*responder, parsed->unknown_fields);
     auto wish = std::make_shared<CompletionRequest>(std::move(*parsed));

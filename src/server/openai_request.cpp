@@ -54,7 +54,9 @@ Status parse_logit_bias(Fields& fields, std::vector<std::pair<int32_t, float>>* 
   return {};
 }
 
-Status parse_common(Fields& fields, GenerationRequest* out) {
+}  // namespace
+
+Status parse_generation_fields(Fields& fields, GenerationRequest* out) {
   BANTAM_TRY(fields.string("model", &out->model));
   engine::SamplingWishes& wishes = out->sampling;
   BANTAM_TRY(fields.number("temperature", 0, 100, &wishes.temperature));
@@ -89,6 +91,8 @@ Status parse_common(Fields& fields, GenerationRequest* out) {
   BANTAM_TRY(parse_stops(fields, &out->stops));
   return parse_logit_bias(fields, &out->logit_bias);
 }
+
+namespace {
 
 // Content parts joined to one text; a string or null stays what it is.
 Result<JsonValue> plain_content(const JsonValue& content, size_t message) {
@@ -151,19 +155,29 @@ Status parse_tools(Fields& fields, JsonValue* out) {
 }
 
 // Tokens of thinking that an effort stands for; nothing for one without a limit.
-Result<std::optional<int64_t>> budget_of(const std::string& effort) {
+Result<std::optional<int64_t>> budget_of(std::string_view field, const std::string& effort) {
   constexpr std::pair<std::string_view, int64_t> kEfforts[] = {{"low", 256}, {"medium", 1024}, {"high", 4096}};
   for (const auto& [name, tok] : kEfforts) {
     if (effort == name) return std::optional<int64_t>(tok);
   }
   if (effort == "none" || effort == "minimal" || effort == "xhigh" || effort.empty()) return std::optional<int64_t>();
-  return bad_input("reasoning_effort: expected none, minimal, low, medium, high or xhigh, got {:?}", effort);
+  return bad_input("{}: expected none, minimal, low, medium, high or xhigh, got {:?}", field, effort);
+}
+
+}  // namespace
+
+Status apply_effort(std::string_view field, const std::string& effort, ChatRequest* out) {
+  BANTAM_TRY_ASSIGN(const std::optional<int64_t> budget, budget_of(field, effort));
+  if (effort.empty()) return {};
+  if (!out->thinking) out->thinking = effort != "none" && effort != "minimal";
+  if (!out->thinking_budget) out->thinking_budget = budget;
+  return {};
 }
 
 // enable_thinking, think, chat_template_kwargs.enable_thinking, thinking.type and reasoning_effort say the same; the
 // first one counts. So do thinking_budget, thinking.budget_tokens and the effort's preset.
-Status parse_thinking(Fields& fields, ChatRequest* out) {
-  std::optional<bool> plain, think, nested, by_type, by_effort;
+Status parse_thinking_fields(Fields& fields, ChatRequest* out) {
+  std::optional<bool> plain, think, nested, by_type;
   BANTAM_TRY(fields.boolean("enable_thinking", &plain));
   BANTAM_TRY(fields.boolean("think", &think));
   if (const JsonValue* kwargs = fields.find("chat_template_kwargs")) {
@@ -175,21 +189,21 @@ Status parse_thinking(Fields& fields, ChatRequest* out) {
     Fields inner(*thinking, "thinking.");
     std::string type;
     BANTAM_TRY(inner.string("type", &type));
-    if (type == "enabled" || type == "disabled") by_type = type == "enabled";
+    if (type == "enabled" || type == "adaptive" || type == "disabled") by_type = type != "disabled";
     BANTAM_TRY(inner.integer("budget_tokens", 0, kMaxTok, &typed_budget));
+  }
+  for (const std::optional<bool>& wish : {plain, think, nested, by_type}) {
+    if (wish && !out->thinking) out->thinking = wish;
+  }
+  for (const std::optional<int64_t>& wish : {budget, typed_budget}) {
+    if (wish && !out->thinking_budget) out->thinking_budget = wish;
   }
   std::string effort;
   BANTAM_TRY(fields.string("reasoning_effort", &effort));
-  BANTAM_TRY_ASSIGN(const std::optional<int64_t> by_preset, budget_of(effort));
-  if (!effort.empty()) by_effort = effort != "none" && effort != "minimal";
-  for (const std::optional<bool>& wish : {plain, think, nested, by_type, by_effort}) {
-    if (wish && !out->thinking) out->thinking = wish;
-  }
-  for (const std::optional<int64_t>& wish : {budget, typed_budget, by_preset}) {
-    if (wish && !out->thinking_budget) out->thinking_budget = wish;
-  }
-  return {};
+  return apply_effort("reasoning_effort", effort, out);
 }
+
+namespace {
 
 Status parse_response_format(Fields& fields) {
   const JsonValue* format = fields.find("response_format");
@@ -213,6 +227,15 @@ Result<engine::GenerateOptions> options_for(const GenerationRequest& request, co
   out.max_tok = request.max_tok.value_or(-1);
   out.stops = request.stops;
   out.stop_ids = model.info->stop_ids;
+  return out;
+}
+
+Result<PreparedRequest> prepare_raw(const std::string& text, const GenerationRequest& request,
+                                    const ServedModel& model) {
+  PreparedRequest out;
+  out.ids = model.tokenizer->encode(text, /*allow_added=*/true);
+  BANTAM_TRY_ASSIGN(out.options, options_for(request, model, /*thinking=*/false, /*hybrid=*/false));
+  out.options.parse_answer = false;
   return out;
 }
 
@@ -244,10 +267,10 @@ Result<ChatRequest> parse_chat_request(const JsonValue& body) {
   if (!body.is_object()) return bad_input("expected a JSON object, got {}", body.kind_name());
   ChatRequest out;
   Fields fields(body);
-  BANTAM_TRY(parse_common(fields, &out));
+  BANTAM_TRY(parse_generation_fields(fields, &out));
   BANTAM_TRY(parse_messages(fields, &out.messages));
   BANTAM_TRY(parse_tools(fields, &out.tools));
-  BANTAM_TRY(parse_thinking(fields, &out));
+  BANTAM_TRY(parse_thinking_fields(fields, &out));
   if (const JsonValue* prefix = fields.find("prefix_token_ids")) {
     BANTAM_TRY(parse_ids(*prefix, "prefix_token_ids", &out.prefix_ids));
   }
@@ -266,12 +289,13 @@ Result<CompletionRequest> parse_completion_request(const JsonValue& body) {
   if (!body.is_object()) return bad_input("expected a JSON object, got {}", body.kind_name());
   CompletionRequest out;
   Fields fields(body);
-  BANTAM_TRY(parse_common(fields, &out));
+  BANTAM_TRY(parse_generation_fields(fields, &out));
   BANTAM_TRY(parse_prompts(fields, &out.prompts));
   std::optional<bool> echo;
   BANTAM_TRY(fields.boolean("echo", &echo));
   out.echo = echo.value_or(false);
-  fields.ignore({"suffix", "best_of"});
+  fields.ignore({"best_of"});
+  if (fields.find("suffix") != nullptr) return bad_input("suffix: not supported; the prompt is continued at its end");
   std::optional<int32_t> logprobs;
   BANTAM_TRY(fields.integer("logprobs", 0, 20, &logprobs));
   out.top_logprobs = logprobs.value_or(-1);
@@ -285,6 +309,7 @@ Result<CompletionRequest> parse_completion_request(const JsonValue& body) {
 }
 
 Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& model) {
+  if (request.raw_prompt) return prepare_raw(*request.raw_prompt, request, model);
   const JsonValue* tools = request.tools.is_null() ? nullptr : &request.tools;
   BANTAM_TRY_ASSIGN(engine::Prompt prompt, engine::render_prompt(*model.tokenizer, model.template_kind,
                                                                  request.messages, tools, request.thinking));
@@ -294,8 +319,11 @@ Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& m
   BANTAM_TRY_ASSIGN(out.options, options_for(request, model, thinking, text::is_hybrid(model.template_kind)));
   out.options.starts_in_thinking = prompt.starts_in_thinking;
   out.options.thinking_budget_tok = request.thinking_budget.value_or(-1);
-  out.options.resumed_tok = static_cast<int64_t>(request.prefix_ids.size());
-  out.ids.insert(out.ids.end(), request.prefix_ids.begin(), request.prefix_ids.end());
+  const std::vector<int32_t> begun = request.prefix_ids.empty()
+                                         ? model.tokenizer->encode(request.prefix_text, /*allow_added=*/false)
+                                         : request.prefix_ids;
+  out.options.resumed_tok = static_cast<int64_t>(begun.size());
+  out.ids.insert(out.ids.end(), begun.begin(), begun.end());
   return out;
 }
 

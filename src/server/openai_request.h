@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "engine/answer_builder.h"
 #include "engine/prompt.h"
+#include "server/request_fields.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -32,13 +33,15 @@ struct GenerationRequest {
 };
 
 struct ChatRequest : GenerationRequest {
-  JsonValue messages;  // content as plain text, developer turns as system turns
-  JsonValue tools;     // an array, or null
+  std::optional<std::string> raw_prompt;  // continued as it is, without a template; messages and tools do not count
+  JsonValue messages;                     // content as plain text, developer turns as system turns
+  JsonValue tools;                        // an array, or null
   std::optional<bool> thinking;
   std::optional<int64_t> thinking_budget;  // tokens
   // What the answer begins with: generated before, not to be sent again (bantam's addition, for answers that are
   // continued or forked).
   std::vector<int32_t> prefix_ids;
+  std::string prefix_text;  // the same as text, where prefix_ids is empty
 };
 
 struct CompletionRequest : GenerationRequest {
@@ -53,6 +56,12 @@ struct CompletionRequest : GenerationRequest {
 // Errors (kBadInput) name the field, what was expected and what came.
 Result<ChatRequest> parse_chat_request(const JsonValue& body);
 Result<CompletionRequest> parse_completion_request(const JsonValue& body);
+
+// Parts that other APIs' requests have in common with these: sampling, limits, stops and streaming; the ways to ask for
+// thinking; and an effort's meaning, where nothing else was asked for (`field`: for messages).
+Status parse_generation_fields(Fields& fields, GenerationRequest* out);
+Status parse_thinking_fields(Fields& fields, ChatRequest* out);
+Status apply_effort(std::string_view field, const std::string& effort, ChatRequest* out);
 
 // A loaded model as requests see it.
 struct ServedModel {

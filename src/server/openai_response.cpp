@@ -36,34 +36,6 @@ JsonValue chat_logprobs(const engine::Generation& g, const text::Tokenizer& toke
   return JsonValue::object({{"content", std::move(content)}, {"reasoning", std::move(reasoning)}});
 }
 
-// Of the echoed prompt's tokens and the generated ones, in one list.
-JsonValue completion_logprobs(const engine::Generation& g, bool echo, const text::Tokenizer& tokenizer) {
-  JsonValue tokens = JsonValue::array(), logprobs = JsonValue::array(), tops = JsonValue::array(),
-            offsets = JsonValue::array();
-  int64_t offset = 0;
-  const auto add = [&](const Sampled& token, bool known) {
-    const std::string piece = tokenizer.decode(std::span(&token.id, 1));
-    tokens.items().push_back(text_value(piece));
-    offsets.items().push_back(count(offset));
-    offset += static_cast<int64_t>(piece.size());
-    logprobs.items().push_back(known ? real(token.logprob) : JsonValue());
-    JsonValue top = JsonValue::object();
-    for (const TokenLogprob& other : token.top) {
-      const std::string name = tokenizer.decode(std::span(&other.id, 1));
-      if (top.find(name) == nullptr) top.set(name, real(other.logprob));  // two parts of characters can look alike
-    }
-    tops.items().push_back(known ? std::move(top) : JsonValue());
-  };
-  if (echo) {
-    for (size_t i = 0; i < g.prompt_logprobs.size(); ++i) add(g.prompt_logprobs[i], i > 0);
-  }
-  for (const Sampled& token : g.tokens) add(token, true);
-  return JsonValue::object({{"tokens", std::move(tokens)},
-                            {"token_logprobs", std::move(logprobs)},
-                            {"top_logprobs", std::move(tops)},
-                            {"text_offset", std::move(offsets)}});
-}
-
 }  // namespace
 
 JsonValue logprob_entry(const Sampled& token, const text::Tokenizer& tokenizer) {
@@ -72,6 +44,30 @@ JsonValue logprob_entry(const Sampled& token, const text::Tokenizer& tokenizer) 
   for (const TokenLogprob& other : token.top) top.items().push_back(token_entry(other.id, other.logprob, tokenizer));
   entry.set("top_logprobs", std::move(top));
   return entry;
+}
+
+JsonValue completion_logprobs(std::span<const Sampled> list, size_t without, int64_t* offset,
+                              const text::Tokenizer& tokenizer) {
+  JsonValue tokens = JsonValue::array(), logprobs = JsonValue::array(), tops = JsonValue::array(),
+            offsets = JsonValue::array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Sampled& token = list[i];
+    const std::string piece = tokenizer.decode(std::span(&token.id, 1));
+    tokens.items().push_back(text_value(piece));
+    offsets.items().push_back(count(*offset));
+    *offset += static_cast<int64_t>(piece.size());
+    logprobs.items().push_back(i >= without ? real(token.logprob) : JsonValue());
+    JsonValue top = JsonValue::object();
+    for (const TokenLogprob& other : token.top) {
+      const std::string name = tokenizer.decode(std::span(&other.id, 1));
+      if (top.find(name) == nullptr) top.set(name, real(other.logprob));  // two parts of characters can look alike
+    }
+    tops.items().push_back(i >= without ? std::move(top) : JsonValue());
+  }
+  return JsonValue::object({{"tokens", std::move(tokens)},
+                            {"token_logprobs", std::move(logprobs)},
+                            {"top_logprobs", std::move(tops)},
+                            {"text_offset", std::move(offsets)}});
 }
 
 JsonValue assistant_message(const engine::Generation& g, std::string_view call_prefix) {
@@ -160,11 +156,15 @@ JsonValue text_completion(const ResponseHead& head, const CompletionParts& parts
   for (size_t i = 0; i < parts.choices.size(); ++i) {
     const engine::Generation& g = parts.choices[i];
     const std::string text = echo ? tokenizer.decode(parts.echoed[i / parts.n]) + g.text : g.text;
-    list.items().push_back(
-        JsonValue::object({{"index", count(static_cast<int64_t>(i))},
-                           {"text", text_value(text)},
-                           {"logprobs", parts.with_logprobs ? completion_logprobs(g, echo, tokenizer) : JsonValue()},
-                           {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
+    std::vector<Sampled> tokens = echo ? g.prompt_logprobs : std::vector<Sampled>();
+    tokens.insert(tokens.end(), g.tokens.begin(), g.tokens.end());
+    int64_t offset = 0;
+    list.items().push_back(JsonValue::object(
+        {{"index", count(static_cast<int64_t>(i))},
+         {"text", text_value(text)},
+         {"logprobs",
+          parts.with_logprobs ? completion_logprobs(tokens, echo ? 1 : 0, &offset, tokenizer) : JsonValue()},
+         {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
   }
   JsonValue out = response_head(head, "text_completion");
   out.set("choices", std::move(list));

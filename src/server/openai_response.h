@@ -38,6 +38,10 @@ JsonValue response_head(const ResponseHead& head, std::string_view object);
 JsonValue assistant_message(const engine::Generation& answer, std::string_view call_prefix);
 // A token as the logprobs objects show it: text, id, bytes (one token may be a part of a character) and alternatives.
 JsonValue logprob_entry(const Sampled& token, const text::Tokenizer& tokenizer);
+// The logprobs object of /v1/completions. The first `without` tokens' log-probabilities are not known; *offset: where
+// in the text the tokens begin, moved on to their end.
+JsonValue completion_logprobs(std::span<const Sampled> tokens, size_t without, int64_t* offset,
+                              const text::Tokenizer& tokenizer);
 // n: choices per prompt.
 JsonValue usage_of(std::span<const engine::Generation> choices, size_t n);
 // As llama-server prints them.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/error_reply.h"
 #include "server/http.h"
 
 namespace bantam::server {
@@ -22,9 +23,10 @@ struct Route {
   std::string path;     // plain, or ending in "{name}", which matches the rest of the path, slashes included
   std::string summary;  // one line for the OpenAPI description
   Handler handler;
-  bool is_public = false;  // needs no key
-  std::string body;        // example of a body as JSON, "" for none
-  std::string tag;         // whose API: "openai", "anthropic", "ollama", "bantam"
+  bool is_public = false;          // needs no key
+  std::string body;                // example of a body as JSON, "" for none
+  std::string tag;                 // whose API: "openai", "anthropic", "ollama", "bantam"
+  ErrorWords words = error_reply;  // of refusals before the handler is called
 };
 
 class Router {

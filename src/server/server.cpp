@@ -41,6 +41,10 @@ class Server {
     api_.connections = [this] { return http_.counts().connections; };
     add_openai_chat_routes(router_, api_);
     add_openai_completion_routes(router_, api_);
+    add_openai_responses_routes(router_, api_);
+    add_embedding_routes(router_, api_);
+    add_anthropic_routes(router_, api_);
+    add_ollama_routes(router_, api_);
     add_token_routes(router_, api_);
     add_admin_routes(router_, api_);
     if (options.web) add_web_routes(router_);
@@ -67,7 +71,10 @@ class Server {
     const Router::Match match = router_.find(request.method, request.path);
     const bool is_public = match.route != nullptr && match.route->is_public;
     if (!is_public) {
-      if (auto refusal = access_.check_key(request, &request.owner)) return refuse("", responder, std::move(*refusal));
+      if (auto refusal = access_.check_key(request, &request.owner)) {
+        return refuse("", responder,
+                      match.route != nullptr ? reworded(std::move(*refusal), match.route->words) : *refusal);
+      }
     }
     if (match.route == nullptr) return refuse_route(match, responder);
     request.tail = match.tail;

@@ -1,0 +1,107 @@
+// See conversation.h.
+#include "server/conversation.h"
+
+namespace bantam::server {
+namespace {
+
+class ConversationAnswer : public AnswerTask {
+ public:
+  ConversationAnswer(Api& api, const ResponderPtr& responder, ErrorWords words, std::shared_ptr<Api::Received> received,
+                     std::shared_ptr<const ChatRequest> request, std::unique_ptr<AnswerWriter> writer)
+      : AnswerTask(api, responder, words, std::move(received)),
+        request_(std::move(request)),
+        writer_(std::move(writer)) {}
+
+  void begin(PreparedRequest prepared) {
+    Work work{.model = received_->model,
+              .owner = received_->request.owner,
+              .choices = {{prepared.ids, prepared.options}},
+              .wants_tokens = false,
+              .wants_progress = false,
+              .wants_deltas = true,
+              .events = nullptr};
+    if (!start(std::move(work))) return;
+    if (request_->stream) responder_->begin_stream(std::string(writer_->stream_type()));
+    writer_->begin(prepared, &written_);
+    flush();
+  }
+
+ private:
+  void delta(size_t, const engine::AnswerDelta& piece) override {
+    writer_->delta(piece, &written_);
+    flush();
+  }
+
+  void all_done(std::span<const engine::Generation> answers) override {
+    writer_->end(answers.front(), &written_);
+    flush();
+    if (request_->stream) {
+      responder_->end();
+    } else {
+      responder_->reply({.body = to_json(writer_->whole()), .headers = {}});
+    }
+    warm_history(api_, received_, request_, answers.front());
+  }
+
+  void stream_failed(const Status& status) override {
+    writer_->failed(status, &written_);
+    flush();
+  }
+
+  void flush() {
+    if (request_->stream) responder_->write(written_);
+    written_.clear();
+  }
+
+  std::shared_ptr<const ChatRequest> request_;
+  std::unique_ptr<AnswerWriter> writer_;
+  std::string written_;
+};
+
+void answer(Api& api, const ConversationRoute& route, const ResponderPtr& responder,
+            const std::shared_ptr<Api::Received>& received) {
+  if (route.loaded != nullptr) {
+    if (auto reply = route.loaded(*received)) return responder->reply({.body = to_json(*reply), .headers = {}});
+  }
+  auto parsed = route.parse(received->body);
+  if (!parsed.ok()) return responder->reply(refusal(route.words, parsed.status()));
+  warn_unknown(*responder, parsed->unknown_fields);
+  auto request = std::make_shared<const ChatRequest>(std::move(*parsed));
+  auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
+  api.work(
+      *received, [=] { *prepared = prepare(*request, received->model->served()); },
+      [=, &api] {
+        if (responder->gone()) return;
+        if (!prepared->ok()) return responder->reply(refusal(route.words, prepared->status()));
+        auto writer = route.writer(api, *received, *request);
+        std::make_shared<ConversationAnswer>(api, responder, route.words, received, request, std::move(writer))
+            ->begin(std::move(**prepared));
+      });
+}
+
+}  // namespace
+
+Handler conversation_handler(Api& api, const ConversationRoute& route) {
+  return [&api, route](HttpRequest request, const ResponderPtr& responder) {
+    api.receive(std::move(request), responder, route.words,
+                [&api, route, responder](const std::shared_ptr<Api::Received>& received) {
+                  answer(api, route, responder, received);
+                });
+  };
+}
+
+void warm_history(Api& api, std::shared_ptr<Api::Received> received, std::shared_ptr<const ChatRequest> request,
+                  const engine::Generation& answer) {
+  const auto reason = answer.finish_reason;
+  const bool whole = reason == engine::FinishReason::kStop || reason == engine::FinishReason::kToolCalls;
+  const bool plain = !request->raw_prompt && request->prefix_ids.empty() && request->prefix_text.empty();
+  if (!whole || !plain) return;
+  auto ids = std::make_shared<std::vector<int32_t>>();
+  api.work(
+      *received, [=] { *ids = history_ids(*request, answer, received->model->served()); },
+      [=, &api] {
+        if (!ids->empty()) api.host.warm(received->model, received->request.owner, std::move(*ids));
+      });
+}
+
+}  // namespace bantam::server
