@@ -46,6 +46,7 @@ constexpr int64_t kPanelBlocks = kPanelRuns * kRunUnits;
 constexpr int64_t kTotalsStride = kPairTiles * kTileRows;
 // With few tokens the pairs of tiles that are streamed in turns: linear_fast.inl.h's kStreams.
 constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 2;
+constexpr int64_t kStreamedTokens = 64;  // from here on outputs are stored past the caches
 
 // One unit: a block of two tiles. codes: signed bytes, 16 rows x 4 k a line.
 template <DType T>
@@ -106,6 +107,20 @@ BANTAM_INLINE void unpack_block(const uint8_t* tile, int64_t block, int place, i
   f_store(out->scale[place], s.scale[0]);
   f_store(out->shift[place], shift_of(s.scale[0]));
   if constexpr (f.has_add()) f_store(out->add[place], s.add[0]);
+}
+
+// Blocks [block, block + count) of a pair of tiles, of which the last may be missing. stride: blocks from one panel of
+// the pair to the next.
+template <DType T>
+void unpack_pair(const PackedMatrix& w, int64_t tile, int64_t tiles, int64_t block, int64_t count, int64_t stride,
+                 PanelUnit<T>* out) {
+  constexpr PackedFormat f = packed_format(T);
+  const int64_t bytes = tile_bytes(T, w.cols), ahead = stride * f.group_bytes() / f.group_blocks();
+  for (int64_t r = 0; r < kPairTiles; ++r) {
+    const auto* from = reinterpret_cast<const uint8_t*>(w.data) + (tile + (r < tiles ? r : 0)) * bytes;
+    for (int64_t i = 0; i < count; ++i) unpack_block<T>(from, block + i, static_cast<int>(r), ahead, out + i);
+  }
+  finish_stores();
 }
 
 // One run: up to kRunUnits units of a panel for one token tile.
@@ -323,16 +338,34 @@ struct Pipeline {
   }
 };
 
+// Totals of `tiles` tiles and many tokens to `out`, past the caches where that can be: rows lie far apart, and reading
+// their lines first took 10 % of prefill's time.
+void store_many(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, const float* totals) {
+  const bool past_caches = tokens >= kStreamedTokens && job.residual == nullptr && job.out_stride % 16 == 0 &&
+                           reinterpret_cast<uintptr_t>(job.out) % 64 == 0 &&
+                           (tile + tiles) * kTileRows <= job.weight.rows;
+  for (int64_t m = 0; m < tokens; ++m, totals += kTotalsStride) {
+    float* out = job.out + (first + m) * job.out_stride + tile * kTileRows;
+    for (int64_t t = 0; t < tiles; ++t) {
+      if (past_caches) {
+        VF v = f_load(totals + t * kTileRows);
+        if (job.bias != nullptr) v = f_add(v, f_load(job.bias + (tile + t) * kTileRows));
+        _mm512_stream_ps(out + t * kTileRows, v);
+      } else {
+        store_totals(job, tile + t, first + m, totals + t * kTileRows);
+      }
+    }
+  }
+  _mm_sfence();  // before the barrier that follows says that they are there
+}
+
 // Tiles [tile, tile + tiles), up to kTurnPairs pairs (a last single tile is taken twice), for tokens [first, first +
 // tokens).
 template <DType T, int Halves>
 void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, Scratch<T>* s) {
-  constexpr PackedFormat f = packed_format(T);
-  const int64_t blocks = job.weight.cols / kBlock, bytes = tile_bytes(T, job.weight.cols);
-  const auto* packed = reinterpret_cast<const uint8_t*>(job.weight.data) + tile * bytes;
-  const int64_t token_tiles = (tokens + kTileTokens - 1) / kTileTokens, pairs = (tiles + 1) / 2;
+  const int64_t blocks = job.weight.cols / kBlock, pairs = (tiles + 1) / 2;
+  const int64_t token_tiles = (tokens + kTileTokens - 1) / kTileTokens;
   const int64_t panel_blocks = token_tiles <= kFewTokenTiles ? kRunUnits : kPanelBlocks;
-  const int64_t ahead = panel_blocks * f.group_bytes() / f.group_blocks();
   __builtin_memset(s->totals, 0, static_cast<size_t>(pairs * token_tiles * kTileTokens) * sizeof s->totals[0]);
   Pipeline<T, Halves> pipeline;
   int slot = 0;
@@ -340,13 +373,8 @@ void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first,
     const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks;
     for (int64_t p = 0; p < pairs; ++p, slot ^= 1) {
       PanelUnit<T>* panel = s->panels[slot];
-      for (int64_t r = 0; r < kPairTiles; ++r) {
-        const uint8_t* from = packed + (2 * p + (2 * p + r < tiles ? r : 0)) * bytes;
-        for (int64_t i = 0; i < count; ++i) {
-          unpack_block<T>(from, b + i, static_cast<int>(r), ahead, panel + i);
-        }
-      }
-      finish_stores();
+      const int64_t here = tiles - 2 * p < kPairTiles ? 1 : kPairTiles;
+      unpack_pair<T>(job.weight, tile + 2 * p, here, b, count, panel_blocks, panel);
       for (int64_t m = 0; m < token_tiles; ++m) {
         const ActTile* acts = job.tiles + (first / kTileTokens + m) * job.tiles_stride + b;
         for (int64_t u = 0; u < count; u += kRunUnits) {
@@ -360,9 +388,9 @@ void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first,
     }
   }
   pipeline.finish();
-  for (int64_t t = 0; t < tiles; ++t) {
-    const float* totals = s->totals[t / 2 * token_tiles * kTileTokens] + t % 2 * kTileRows;
-    for (int64_t m = 0; m < tokens; ++m) store_totals(job, tile + t, first + m, totals + m * kTotalsStride);
+  for (int64_t p = 0; p < pairs; ++p) {
+    const int64_t here = tiles - 2 * p < kPairTiles ? 1 : kPairTiles;
+    store_many(job, tile + 2 * p, here, first, tokens, s->totals[p * token_tiles * kTileTokens]);
   }
 }
 

@@ -127,16 +127,18 @@ void unpack_panel(const uint8_t* tile, int64_t block_begin, int64_t count, int p
   }
 }
 
-// Totals of tokens [0, tokens) += the panel's part of their dots. Tokens go in register tiles of nearly equal height.
-template <DType T, int R>
+// Totals of tokens [0, tokens) += the panel's part of their dots. Tokens go in register tiles of nearly equal height;
+// before and after each, ahead(token, tokens) and finished(token, tokens) are called.
+template <DType T, int R, class Ahead, class Finished>
 void panel_pass(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts, int64_t stride, int64_t tokens,
-                float* totals) {
+                float* totals, const Ahead& ahead, const Finished& finished) {
   constexpr int64_t most = kRegisterTokens<T>;
   const int64_t tiles = (tokens + most - 1) / most;
   for (int64_t i = 0, done = 0; i < tiles; ++i) {
     const int64_t count = (tokens - done + tiles - i - 1) / (tiles - i);
     const ActBlock* a = acts + done * stride;
     float* to = totals + done * kTotalsStride;
+    ahead(done, count);
     switch (count) {
       case 1:
         panel_dots<T, R, 1>(panel, blocks, a, stride, to);
@@ -157,6 +159,7 @@ void panel_pass(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts
         if constexpr (most >= 6) panel_dots<T, R, 6>(panel, blocks, a, stride, to);
         break;
     }
+    finished(done, count);
     done += count;
   }
 }
@@ -177,17 +180,29 @@ void panel_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
                       panel + v * kPanelBlocks);
     }
     const ActBlock* acts = job.q + first * job.q_stride + b;
-    if (kFastVectors > 1 && tiles * kParts == kFastVectors) {
-      panel_pass<T, kFastVectors>(panel, count, acts, job.q_stride, tokens, totals);
-    } else {
-      for (int64_t v = 0; v < tiles * kParts; ++v) {
-        panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes);
+    const bool last = b + kPanelBlocks >= blocks;
+    const auto ahead = [&](int64_t token, int64_t height) {
+      if (last) prefetch_outputs(job, tile, tiles, first + token, height);
+    };
+    // Outputs are stored while later tokens are multiplied, which hides their misses.
+    const auto finished = [&](int64_t token, int64_t height) {
+      if (!last) return;
+      for (int64_t m = token; m < token + height; ++m) {
+        for (int64_t t = 0; t < tiles; ++t) {
+          store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+        }
       }
+    };
+    const auto nothing = [](int64_t, int64_t) {};
+    if (kFastVectors > 1 && tiles * kParts == kFastVectors) {
+      panel_pass<T, kFastVectors>(panel, count, acts, job.q_stride, tokens, totals, ahead, finished);
+      continue;
     }
-  }
-  for (int64_t m = 0; m < tokens; ++m) {
-    for (int64_t t = 0; t < tiles; ++t)
-      store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+    for (int64_t v = 0; v < tiles * kParts - 1; ++v) {
+      panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, nothing, nothing);
+    }
+    const int64_t v = tiles * kParts - 1;
+    panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, ahead, finished);
   }
 }
 
