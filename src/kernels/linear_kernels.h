@@ -61,7 +61,7 @@ struct LinearJob {
   int64_t q_stride = 0;
   const ActTile* tiles = nullptr;  // fast, where LinearKernels::tiled says so: [ceil(M / 16), K / 32], rows
   int64_t tiles_stride = 0;        // tiles_stride tiles apart
-  float* out = nullptr;  // [M, N], rows out_stride floats apart
+  float* out = nullptr;            // [M, N], rows out_stride floats apart
   int64_t out_stride = 0;
   const float* bias = nullptr;      // [N] or null
   const float* residual = nullptr;  // [M, N], rows residual_stride floats apart, or null; may be `out` itself
@@ -111,7 +111,7 @@ void fill_linear_generic(LinearKernels& kernels);
 void fill_linear_avx2(LinearKernels& kernels);
 // REQUIRES: the CPU has AVX-512 F, BW, DQ, VL and VNNI (and what fill_linear_avx2 requires).
 void fill_linear_avx512(LinearKernels& kernels);
-// REQUIRES: what fill_linear_avx512 does, and AMX-INT8 (CpuFeatures::amx_int8).
+// REQUIRES: what fill_linear_avx512 does, AMX-INT8 and GFNI (CpuFeatures::amx_int8).
 void fill_linear_amx(LinearKernels& kernels);
 
 }  // namespace bantam::kernels

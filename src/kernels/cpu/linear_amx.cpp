@@ -29,7 +29,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,amx-tile,amx-int8")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,gfni,amx-tile,amx-int8")
 
 namespace bantam::kernels {
 namespace {
@@ -92,18 +92,38 @@ BANTAM_INLINE void finish_stores() {
   __asm__ volatile("" ::: "memory");
 }
 
-// ahead: bytes from the block to what L1, and twice that to what L2 is to fetch.
+// Signed codes of group G of a type that is nibbles alone: the affine instruction moves a nibble's bits, and takes 8
+// off it (the top bit, inverted, fills what is above), in one step.
+template <DType T, int G>
+BANTAM_INLINE VI signed_nibbles(const uint8_t* planes) {
+  constexpr bool offset = packed_format(T).offset == 8;
+  constexpr int64_t top = offset ? 0x08080808 : 0, low = 0x0102040800000000 | top;
+  const __m512i matrix = _mm512_set1_epi64(G < 4 ? low : static_cast<int64_t>(static_cast<uint64_t>(low) << 4));
+  return _mm512_gf2p8affine_epi64_epi8(i_load(planes + 64 * (G % 4)), matrix, offset ? 0xF8 : 0);
+}
+template <DType T>
+constexpr bool kPlainNibbles = packed_format(T).nibbles&& packed_format(T).bits == 4;
+template <DType T, int G = 0>
+BANTAM_INLINE void store_codes(const uint8_t* planes, int8_t (*out)[64]) {
+  if constexpr (kPlainNibbles<T>) {
+    i_store(out[G], signed_nibbles<T, G>(planes));
+  } else {
+    i_store(out[G], _mm512_sub_epi8(load_code<T, G>(planes), i_set8(kOffset<T>)));
+  }
+  if constexpr (G < 7) store_codes<T, G + 1>(planes, out);
+}
+
+// ahead: bytes from the block to what L1, and twice that to what L2 is to fetch; 0: nothing.
 template <DType T>
 BANTAM_INLINE void unpack_block(const uint8_t* tile, int64_t block, int place, int64_t ahead, PanelUnit<T>* out) {
   constexpr PackedFormat f = packed_format(T);
   const uint8_t *header = tile + f.header_at(block), *planes = tile + f.codes_at(block);
-  prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + 2 * ahead);
-  prefetch_lines<f.code_bytes()>(planes + ahead);
-  VI codes[8];
-  load_codes<T>(planes, codes);
+  if (ahead > 0) {
+    prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + 2 * ahead);
+    prefetch_lines<f.code_bytes()>(planes + ahead);
+  }
+  store_codes<T>(planes, out->codes[place]);
   const BlockScales s = load_scales<T>(load_group<T>(header, 0), header, block % f.group_blocks(), 0);
-#pragma GCC unroll 8
-  for (int g = 0; g < 8; ++g) i_store(out->codes[place][g], _mm512_sub_epi8(codes[g], i_set8(kOffset<T>)));
   f_store(out->scale[place], s.scale[0]);
   f_store(out->shift[place], shift_of(s.scale[0]));
   if constexpr (f.has_add()) f_store(out->add[place], s.add[0]);
@@ -115,7 +135,8 @@ template <DType T>
 void unpack_pair(const PackedMatrix& w, int64_t tile, int64_t tiles, int64_t block, int64_t count, int64_t stride,
                  PanelUnit<T>* out) {
   constexpr PackedFormat f = packed_format(T);
-  const int64_t bytes = tile_bytes(T, w.cols), ahead = stride * f.group_bytes() / f.group_blocks();
+  const int64_t bytes = tile_bytes(T, w.cols);
+  const int64_t ahead = stride > kRunUnits ? stride * f.group_bytes() / f.group_blocks() : 0;
   for (int64_t r = 0; r < kPairTiles; ++r) {
     const auto* from = reinterpret_cast<const uint8_t*>(w.data) + (tile + (r < tiles ? r : 0)) * bytes;
     for (int64_t i = 0; i < count; ++i) unpack_block<T>(from, block + i, static_cast<int>(r), ahead, out + i);
@@ -250,26 +271,50 @@ BANTAM_INLINE void step_half(const ActTile* acts, const PanelUnit<T>* panel, Sum
   multiply<S, 1>();
 }
 
+// With few tokens: what L1 and L2 are to fetch of a pair of tiles, a run's bytes each. The fetches stand between the
+// tile instructions of a run: in a burst they would hold up what is needed now.
+struct Fetch {
+  const uint8_t *near[kPairTiles], *far[kPairTiles];
+};
+template <DType T, int S>
+BANTAM_INLINE void fetch_part(const Fetch& fetch) {
+  constexpr PackedFormat f = packed_format(T);
+  constexpr int bytes = (kRunUnits * f.group_bytes() / f.group_blocks() / 4 + 63) / 64 * 64;
+#pragma GCC unroll 2
+  for (int r = 0; r < kPairTiles; ++r) {
+    prefetch_lines<bytes, _MM_HINT_T1>(fetch.far[r] + S * bytes);
+    prefetch_lines<bytes>(fetch.near[r] + S * bytes);
+  }
+}
+
 // Multiplies a full run while a full one before it is scaled. Pointers instead of Runs: what GCC reads through a
 // reference it reads again after every tile instruction (10 % of time).
-template <DType T, int Halves>
+template <DType T, int Halves, bool Fetches>
 __attribute__((noinline)) void advance_full(const ActTile* acts, const PanelUnit<T>* panel, Sums* sums,
                                             const ActTile* acts_b, const PanelUnit<T>* panel_b, Sums* sums_b,
-                                            float* totals) {
+                                            float* totals, const Fetch* fetch) {
   Totals total;
   load_totals(totals, total);
   if constexpr (Halves == 1) {
+    if constexpr (Fetches) fetch_part<T, 0>(*fetch);
     step_half<T, 0>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
+    if constexpr (Fetches) fetch_part<T, 1>(*fetch);
     step_half<T, 1>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
+    if constexpr (Fetches) fetch_part<T, 2>(*fetch);
     step_half<T, 2>(acts, panel, sums, acts_b, panel_b, sums_b, total);
+    if constexpr (Fetches) fetch_part<T, 3>(*fetch);
     step_half<T, 3>(acts, panel, sums, acts_b, panel_b, sums_b, total);
   } else {
+    if constexpr (Fetches) fetch_part<T, 0>(*fetch);
     step<T, 0>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
+    if constexpr (Fetches) fetch_part<T, 1>(*fetch);
     step<T, 1>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
     save_totals(totals, total);
     totals += kHalfTokens * kTotalsStride;
     load_totals(totals, total);
+    if constexpr (Fetches) fetch_part<T, 2>(*fetch);
     step<T, 2>(acts, panel, sums, acts_b, panel_b, sums_b, total);
+    if constexpr (Fetches) fetch_part<T, 3>(*fetch);
     step<T, 3>(acts, panel, sums, acts_b, panel_b, sums_b, total);
   }
   save_totals(totals, total);
@@ -308,9 +353,11 @@ struct Pipeline {
   Run<T> before;
   int buffer = 0;
 
-  void push(const Run<T>& now) {
+  // fetch: or null
+  void push(const Run<T>& now, const Fetch* fetch) {
     if (before.units == kRunUnits && now.units == kRunUnits) {
-      advance_full<T, Halves>(now.acts, now.panel, now.sums, before.acts, before.panel, before.sums, before.totals);
+      const auto advance = fetch == nullptr ? advance_full<T, Halves, false> : advance_full<T, Halves, true>;
+      advance(now.acts, now.panel, now.sums, before.acts, before.panel, before.sums, before.totals, fetch);
     } else {
       finish();
       multiply_unit<T, 0>(now);
@@ -359,6 +406,20 @@ void store_many(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first
   _mm_sfence();  // before the barrier that follows says that they are there
 }
 
+// What to fetch while blocks [b, b + kRunUnits) of a pair are multiplied: the pair's next run into L1, the one after it
+// into L2; at the end of the tiles those of the pair `step` tiles further.
+template <DType T>
+Fetch fetch_of(const PackedMatrix& w, int64_t tile, int64_t step, int64_t b) {
+  constexpr PackedFormat f = packed_format(T);
+  const int64_t bytes = tile_bytes(T, w.cols), run = kRunUnits * f.group_bytes() / f.group_blocks();
+  const int64_t at = b / kRunUnits * run;
+  const auto place = [&](int64_t tile_at, int64_t from) {
+    return reinterpret_cast<const uint8_t*>(w.data) + tile_at * bytes + from + (from >= bytes ? (step - 1) * bytes : 0);
+  };
+  return {{place(tile, at + run), place(tile + 1, at + run)},
+          {place(tile, at + 2 * run), place(tile + 1, at + 2 * run)}};
+}
+
 // Tiles [tile, tile + tiles), up to kTurnPairs pairs (a last single tile is taken twice), for tokens [first, first +
 // tokens).
 template <DType T, int Halves>
@@ -372,9 +433,11 @@ void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first,
   for (int64_t b = 0; b < blocks; b += panel_blocks) {
     const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks;
     for (int64_t p = 0; p < pairs; ++p, slot ^= 1) {
-      PanelUnit<T>* panel = s->panels[slot];
-      const int64_t here = tiles - 2 * p < kPairTiles ? 1 : kPairTiles;
-      unpack_pair<T>(job.weight, tile + 2 * p, here, b, count, panel_blocks, panel);
+      // With few tokens both panels lie side by side: together with sums and activations they fit L1.
+      PanelUnit<T>* panel = s->panels[0] + slot * panel_blocks;
+      unpack_pair<T>(job.weight, tile + 2 * p, tiles - 2 * p < kPairTiles ? 1 : kPairTiles, b, count, panel_blocks,
+                     panel);
+      const Fetch fetch = fetch_of<T>(job.weight, tile + 2 * p, tiles, b);
       for (int64_t m = 0; m < token_tiles; ++m) {
         const ActTile* acts = job.tiles + (first / kTileTokens + m) * job.tiles_stride + b;
         for (int64_t u = 0; u < count; u += kRunUnits) {
@@ -382,7 +445,8 @@ void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first,
                          .panel = panel + u,
                          .acts = acts + u,
                          .totals = s->totals[(p * token_tiles + m) * kTileTokens],
-                         .sums = &s->sums[pipeline.buffer]});
+                         .sums = &s->sums[pipeline.buffer]},
+                        m == 0 && panel_blocks == kRunUnits ? &fetch : nullptr);
         }
       }
     }

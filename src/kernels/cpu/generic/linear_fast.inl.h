@@ -199,7 +199,8 @@ void panel_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
       continue;
     }
     for (int64_t v = 0; v < tiles * kParts - 1; ++v) {
-      panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, nothing, nothing);
+      panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, nothing,
+                       nothing);
     }
     const int64_t v = tiles * kParts - 1;
     panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, ahead, finished);
