@@ -68,7 +68,8 @@ void ask_processor(CpuFeatures& f) {
   f.avx512 = f.avx2 && zmm && bit(seven.ebx, 16) && bit(seven.ebx, 17) && bit(seven.ebx, 30) && bit(seven.ebx, 31);
   f.avx512_vnni = f.avx512 && bit(seven.ecx, 11);
   f.avx512_bf16 = f.avx512 && bit(seven1.eax, 5);
-  f.amx_int8 = tiles && bit(seven.edx, 24) && bit(seven.edx, 25) && tiles_granted();
+  const bool gfni = bit(seven.ecx, 8);  // the kernels for tiles unpack with it; every CPU with AMX has it
+  f.amx_int8 = tiles && gfni && bit(seven.edx, 24) && bit(seven.edx, 25) && tiles_granted();
 }
 #endif
 

@@ -43,6 +43,15 @@ struct ActBlock {
 };
 static_assert(sizeof(ActBlock) == 40);
 
+// The same for 16 tokens side by side, as matrix tiles read them; tokens past the last are zero.
+inline constexpr int64_t kTileTokens = 16;
+struct alignas(64) ActTile {
+  int8_t q[kTileTokens][kBlock];
+  float d[kTileTokens];
+  float sum[kTileTokens];  // of q
+};
+static_assert(sizeof(ActTile) == kTileTokens * sizeof(ActBlock));
+
 struct LinearJob {
   PackedMatrix weight;       // [N, K]
   int64_t m = 0;             // rows of activations, >= 0
@@ -50,7 +59,9 @@ struct LinearJob {
   int64_t x_stride = 0;
   const ActBlock* q = nullptr;  // fast: [M, K / 32], rows q_stride blocks apart
   int64_t q_stride = 0;
-  float* out = nullptr;  // [M, N], rows out_stride floats apart
+  const ActTile* tiles = nullptr;  // fast, where LinearKernels::tiled says so: [ceil(M / 16), K / 32], rows
+  int64_t tiles_stride = 0;        // tiles_stride tiles apart
+  float* out = nullptr;            // [M, N], rows out_stride floats apart
   int64_t out_stride = 0;
   const float* bias = nullptr;      // [N] or null
   const float* residual = nullptr;  // [M, N], rows residual_stride floats apart, or null; may be `out` itself
@@ -72,15 +83,22 @@ struct LinearKernels {
   // Quantises rows [row_begin, row_end) of x [*, K]. REQUIRES: K a multiple of 32.
   using QuantizeFn = void (*)(const float* x, int64_t x_stride, int64_t cols, int64_t row_begin, int64_t row_end,
                               ActBlock* out, int64_t out_stride);
+  // Quantises rows of tiles [tile_begin, tile_end) of x [rows, K], out rows out_stride tiles apart.
+  using QuantizeTilesFn = void (*)(const float* x, int64_t x_stride, int64_t cols, int64_t rows, int64_t tile_begin,
+                                   int64_t tile_end, ActTile* out, int64_t out_stride);
   RunFn exact = nullptr;  // any packable type
   RunFn fast = nullptr;   // quantised types only
   QuantizeFn quantize_rows = nullptr;
+  // Whether `fast` reads LinearJob::tiles instead of ::q for this type and M; null: never.
+  bool (*tiled)(DType dtype, int64_t m) = nullptr;
+  QuantizeTilesFn quantize_tiles = nullptr;  // null where tiled is
 };
 
 // Bytes of ops scratch for products of at most max_tok rows with K <= max_k on `threads` threads.
 inline constexpr int64_t linear_scratch_bytes(int64_t max_tok, int64_t max_k, int threads) {
-  const int64_t acts = max_tok * act_stride(max_k + kBlock) * static_cast<int64_t>(sizeof(ActBlock));
-  return threads * kLinearScratchBytes + (acts + 63) / 64 * 64;
+  const int64_t stride = act_stride(max_k + kBlock), tiles = (max_tok + kTileTokens - 1) / kTileTokens;
+  const int64_t rows = max_tok * stride * static_cast<int64_t>(sizeof(ActBlock));
+  return threads * kLinearScratchBytes + (rows + 63) / 64 * 64 + tiles * stride * static_cast<int64_t>(sizeof(ActTile));
 }
 
 // Whether `fast` differs from `exact` for this type.
@@ -93,7 +111,7 @@ void fill_linear_generic(LinearKernels& kernels);
 void fill_linear_avx2(LinearKernels& kernels);
 // REQUIRES: the CPU has AVX-512 F, BW, DQ, VL and VNNI (and what fill_linear_avx2 requires).
 void fill_linear_avx512(LinearKernels& kernels);
-// REQUIRES: what fill_linear_avx512 does, and AMX-INT8 (CpuFeatures::amx_int8).
+// REQUIRES: what fill_linear_avx512 does, AMX-INT8 and GFNI (CpuFeatures::amx_int8).
 void fill_linear_amx(LinearKernels& kernels);
 
 }  // namespace bantam::kernels

@@ -1,6 +1,6 @@
 // Linear layers and the embedding: shape checks, one quantisation of the activations for all parts, and the split of
 // the output columns over threads. Each chunk is a run of tile pairs of one part; whoever computes it, the bits are the
-// same (kernels/linear_kernels.h). Scratch: one panel per worker, then the quantised activations.
+// same (kernels/linear_kernels.h). Scratch: one panel per worker, then the quantised activations in both layouts.
 #include <algorithm>
 
 #include "base/check.h"
@@ -10,6 +10,7 @@ namespace bantam::ops {
 namespace {
 
 using kernels::ActBlock;
+using kernels::ActTile;
 using kernels::LinearJob;
 
 // Below this many elements waking the pool costs more than quantising alone (about 5 elements per ns).
@@ -26,16 +27,33 @@ struct Output {
 bool uses_fast(const Context& ctx, const Linear& part) {
   return ctx.numerics == Numerics::kFast && kernels::has_fast(part.weight.dtype);
 }
+bool uses_tiles(const Context& ctx, const Linear& part, int64_t m) {
+  return ctx.table->linear.tiled != nullptr && ctx.table->linear.tiled(part.weight.dtype, m);
+}
+int64_t token_tiles(int64_t m) {
+  return (m + kernels::kTileTokens - 1) / kernels::kTileTokens;
+}
+
+// Calls run(begin, end) for parts of `units` units of `elems` elements each, on all threads where that pays.
+template <class Run>
+void split_quantize(Context& ctx, int64_t units, int64_t elems, const Run& run) {
+  if (units == 1 || units * elems < kSerialQuantizeElems) return run(0, units);
+  const int64_t each = std::max<int64_t>(1, kSerialQuantizeElems / elems);
+  ctx.pool->parallel((units + each - 1) / each,
+                     [&](int64_t chunk, int) { run(chunk * each, std::min(units, (chunk + 1) * each)); });
+}
 
 void quantize(Context& ctx, TensorView x, ActBlock* acts) {
-  const int64_t m = x.shape.rows(), k = x.shape.last(), stride = kernels::act_stride(k);
-  const auto run = [&](int64_t begin, int64_t end) {
+  const int64_t k = x.shape.last(), stride = kernels::act_stride(k);
+  split_quantize(ctx, x.shape.rows(), k, [&](int64_t begin, int64_t end) {
     ctx.table->linear.quantize_rows(x.f32(), k, k, begin, end, acts, stride);
-  };
-  if (m == 1 || m * k < kSerialQuantizeElems) return run(0, m);
-  const int64_t rows = std::max<int64_t>(1, kSerialQuantizeElems / k);
-  ctx.pool->parallel((m + rows - 1) / rows,
-                     [&](int64_t chunk, int) { run(chunk * rows, std::min(m, (chunk + 1) * rows)); });
+  });
+}
+void quantize_tiles(Context& ctx, TensorView x, ActTile* acts) {
+  const int64_t m = x.shape.rows(), k = x.shape.last(), stride = kernels::act_stride(k);
+  split_quantize(ctx, token_tiles(m), kernels::kTileTokens * k, [&](int64_t begin, int64_t end) {
+    ctx.table->linear.quantize_tiles(x.f32(), k, k, m, begin, end, acts, stride);
+  });
 }
 
 // Tiles per chunk: even, few enough that threads finish together, many enough to be worth the hand-over.
@@ -49,19 +67,22 @@ void run_parts(Context& ctx, std::span<const Linear* const> parts, TensorView x,
   const int64_t m = x.shape.rows(), k = x.shape.last(), columns = to.out.shape.last();
   BANTAM_CHECK(x.dtype == DType::kF32 && to.out.dtype == DType::kF32 && to.out.shape.rows() == m);
   int64_t tiles = 0, rows = 0;
-  bool fast = false;
+  bool by_rows = false, by_tiles = false;
   for (const Linear* part : parts) {
     BANTAM_CHECK(part->weight.valid() && part->weight.cols == k);
     rows += part->weight.rows;
     tiles += kernels::tile_count(part->weight.rows);
-    fast = fast || uses_fast(ctx, *part);
+    if (uses_fast(ctx, *part)) (uses_tiles(ctx, *part, m) ? by_tiles : by_rows) = true;
   }
   BANTAM_CHECK(rows == columns);
   if (m == 0) return;
   const int threads = ctx.pool->threads();
-  BANTAM_CHECK(kernels::linear_scratch_bytes(fast ? m : 0, k, threads) <= ctx.scratch_bytes);
-  auto* acts = reinterpret_cast<ActBlock*>(ctx.scratch + threads * kernels::kLinearScratchBytes);
-  if (fast) quantize(ctx, x, acts);
+  BANTAM_CHECK(kernels::linear_scratch_bytes(by_rows || by_tiles ? m : 0, k, threads) <= ctx.scratch_bytes);
+  const int64_t stride = kernels::act_stride(k);
+  auto* tiled = reinterpret_cast<ActTile*>(ctx.scratch + threads * kernels::kLinearScratchBytes);
+  auto* acts = reinterpret_cast<ActBlock*>(tiled + token_tiles(m) * stride);
+  if (by_rows) quantize(ctx, x, acts);
+  if (by_tiles) quantize_tiles(ctx, x, tiled);
 
   const int64_t per_chunk = chunk_tiles(tiles, m, k, threads);
   const auto chunks_of = [per_chunk](const Linear& part) {
@@ -82,7 +103,9 @@ void run_parts(Context& ctx, std::span<const Linear* const> parts, TensorView x,
                   .x = x.f32(),
                   .x_stride = k,
                   .q = acts,
-                  .q_stride = kernels::act_stride(k),
+                  .q_stride = stride,
+                  .tiles = tiled,
+                  .tiles_stride = stride,
                   .out = to.out.f32() + column,
                   .out_stride = columns,
                   .bias = part.bias};

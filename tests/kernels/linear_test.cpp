@@ -48,6 +48,16 @@ std::vector<float> run(const Table& table, const TestMatrix& w, const Activation
                 .q_stride = act_stride(a.cols),
                 .out = out.data() + 1,
                 .out_stride = stride};
+  std::vector<ActTile> tiles;
+  if (fast && table.linear.tiled != nullptr && table.linear.tiled(w.packed.dtype, m)) {
+    const int64_t count = (m + kTileTokens - 1) / kTileTokens;
+    tiles.resize(static_cast<size_t>(count * act_stride(a.cols)));
+    std::memset(tiles.data(), 0xFF, tiles.size() * sizeof tiles[0]);
+    table.linear.quantize_tiles(job.x, a.cols, a.cols, m, 0, count, tiles.data(), act_stride(a.cols));
+    job.tiles = tiles.data();
+    job.tiles_stride = act_stride(a.cols);
+    job.q = nullptr;
+  }
   if (!extras.bias.empty()) job.bias = extras.bias.data();
   if (!extras.residual.empty()) {
     job.residual = extras.residual.data();

@@ -39,11 +39,12 @@ BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64
   VI codes[8];
   load_codes<T>(planes, codes);
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) {
-    const ActBlock* a = acts + m * stride;
-    h[m] = dot_start<T, Half>(a);
+  for (int m = 0; m < M; ++m) h[m] = dot_start<T, Half>(acts + m * stride);
+    // Tokens inside: their chains run side by side, which the scheduler alone could not hold all of.
 #pragma GCC unroll 8
-    for (int g = Half * steps; g < (Half + 1) * steps; ++g) h[m] = i_dot4(h[m], codes[g], i_broadcast(a->q + 4 * g));
+  for (int g = Half * steps; g < (Half + 1) * steps; ++g) {
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) h[m] = i_dot4(h[m], codes[g], i_broadcast(acts[m * stride].q + 4 * g));
   }
 }
 

@@ -123,6 +123,15 @@ BANTAM_INLINE VF add_unit(VF total, VI h_bits, const UnitScales& s, const ActBlo
   return f_fma(t, f_set(a->d), total);
 }
 
+// Fetches the lines of `out` that tokens [token, token + tokens) of `tiles` tiles are going to be stored to: rows lie
+// far apart, and often on few cache sets.
+inline void prefetch_outputs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t token, int64_t tokens) {
+  const float* out = job.out + token * job.out_stride + tile * kTileRows;
+  for (int64_t m = 0; m < tokens; ++m, out += job.out_stride) {
+    for (int64_t t = 0; t < tiles; ++t) prefetch(out + t * kTileRows);
+  }
+}
+
 // Epilogue of one token's 16 totals of a tile (any table, any mode): bias, then residual.
 inline void store_totals(const LinearJob& job, int64_t tile, int64_t token, const float* totals) {
   const int64_t first = tile * kTileRows;

@@ -135,14 +135,18 @@ void add_tokens(const Weights& w, const float* x, int64_t x_stride, int64_t coun
   add_run<Weights, R, N>(w, x, x_stride, count, totals);
 }
 
-// All tokens over one panel of `count` k, in register tiles of nearly equal height.
-template <int R>
-void exact_pass(const float* panel, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals) {
+// All tokens over one panel of `count` k, in register tiles of nearly equal height; before and after each, ahead(token,
+// tokens) and finished(token, tokens) are called.
+template <int R, class Ahead, class Finished>
+void exact_pass(const float* panel, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals,
+                const Ahead& ahead, const Finished& finished) {
   const int64_t tiles = (tokens + 5) / 6;
   for (int64_t i = 0, done = 0; i < tiles; ++i) {
     const int64_t height = (tokens - done + tiles - i - 1) / (tiles - i);
+    ahead(done, height);
     add_tokens<PanelWeights, R, 6>(PanelWeights{panel}, x + done * x_stride, x_stride, count, height,
                                    totals + done * kTotalsStride);
+    finished(done, height);
     done += height;
   }
 }
@@ -214,15 +218,24 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
                     panel + t * kExactPanelFloats);
     }
     const float* x = job.x + first * job.x_stride + k;
+    const bool last = k + count >= cols;
+    const auto ahead = [&](int64_t token, int64_t height) {
+      if (last) prefetch_outputs(job, tile, tiles, first + token, height);
+    };
+    // Outputs are stored while later tokens are multiplied, which hides their misses.
+    const auto finished = [&](int64_t token, int64_t height) {
+      if (!last) return;
+      for (int64_t m = token; m < token + height; ++m) {
+        for (int64_t t = 0; t < tiles; ++t) {
+          store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+        }
+      }
+    };
     if (tiles == kExactTiles) {
-      exact_pass<kExactVectors>(panel, x, job.x_stride, count, tokens, totals);
+      exact_pass<kExactVectors>(panel, x, job.x_stride, count, tokens, totals, ahead, finished);
     } else {
-      exact_pass<kParts>(panel, x, job.x_stride, count, tokens, totals);
+      exact_pass<kParts>(panel, x, job.x_stride, count, tokens, totals, ahead, finished);
     }
-  }
-  for (int64_t m = 0; m < tokens; ++m) {
-    for (int64_t t = 0; t < tiles; ++t)
-      store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
   }
 }
 

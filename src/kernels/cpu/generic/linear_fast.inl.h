@@ -2,19 +2,20 @@
 // region of linear_avx*.cpp after linear_block.inl.h and the ISA's panel_dots.
 //
 // Few tokens (M <= kStreamTokens): stream_tokens reads each tile once, unpacks in registers and dots with all tokens:
-// decode is bound by memory, one forward stream per thread.
+// decode is bound by memory, kStreams forward streams per thread.
 // More: a panel of kPanelBlocks blocks x kGroupTiles tiles is unpacked once into scratch (L1), then all tokens pass
 // over it in register tiles; running totals of every token wait in scratch between panels. Per 16 rows x 32 k x 1 token
 // on AVX-512: 8 vpdpbusd + 2 FMA (+2 for scales per 16, +1 per additive term).
 
 constexpr int kStreamTokens = 8;
 constexpr int64_t kPanelBlocks = 16;
-// Bytes that streams prefetch ahead, into L2 and into L1. L2 has 48 fetches in flight on the Xeon measured, 3 KiB: less
-// leaves bandwidth unused, more waits in L1's 16. Against one L1 prefetch 2 KiB ahead, on two cores on AVX-512, M = 1
-// takes 1 to 13 % less time (Q4_0 7 to 13 %), M = 2 up to 11 % less, M = 4 and 8 the same; on AVX2 Q4_0 takes 5 % less.
-constexpr int64_t kStreamAheadL2 = 3072, kStreamAheadL1 = 512;
-// With two row vectors per tile the stream goes over this many blocks (a cached 2 KiB or so) once per vector.
-constexpr int64_t kRunBlocks = 8;
+// Tiles that a thread streams in turns, and blocks of one turn: a core's memory pipeline takes from several streams
+// what a single one leaves empty whenever arithmetic delays its fetches (4 against 1, two cores, Q4_0: M = 1 takes 6 %
+// less time, M = 2 14 %, M = 4 20 %).
+constexpr int64_t kStreams = 4, kTurnBlocks = 2;
+// Bytes that each stream prefetches ahead, into L2 and into L1: together twice the 3 KiB of fetches in flight that L2
+// of the Xeon measured has.
+constexpr int64_t kStreamAheadL2 = 1536, kStreamAheadL1 = 512;
 
 inline const uint8_t* tile_at(const PackedMatrix& w, int64_t tile, int64_t bytes) {
   return reinterpret_cast<const uint8_t*>(w.data) + tile * bytes;
@@ -31,48 +32,69 @@ BANTAM_INLINE void stream_unit(const uint8_t* planes, const BlockScales& s, cons
   for (int m = 0; m < M; ++m) sum[m] = add_unit<T, Half>(sum[m], h[m], unit, acts + m * stride);
 }
 
-// sum[M] += blocks [first, first + count) of one row vector. REQUIRES: first starts a group.
+// How far ahead the tile's lines are fetched, from the lines in use on.
+struct Ahead {
+  int64_t l2, l1;
+};
+// Bytes from a tile's place `at` to the place `distance` bytes later in the stream, which goes on in the tile that
+// follows `skip` bytes after this one's end.
+inline int64_t stream_ahead(int64_t at, int64_t distance, int64_t bytes, int64_t skip) {
+  return distance + (at + distance >= bytes ? skip : 0);
+}
+
+// sum[M] += blocks [first, first + count) of one row vector, which lie in one group.
 template <DType T, int M>
 BANTAM_INLINE void stream_blocks(const LinearJob& job, const uint8_t* tile, int part, int64_t first, int64_t count,
-                                 VF* sum) {
+                                 const Ahead& ahead, VF* sum) {
   constexpr PackedFormat f = packed_format(T);
   const uint8_t* header = tile + f.header_at(first);
+  const uint8_t* planes = tile + f.codes_at(first) + part * kLanes * 4;
   const ActBlock* acts = job.q + first;
-  for (; count > 0; count -= f.group_blocks(), header += f.group_bytes()) {
-    const GroupScales group = load_group<T>(header, part);
-    const uint8_t* planes = header + f.header_bytes() + part * kLanes * 4;
-    const int64_t here = count < f.group_blocks() ? count : f.group_blocks();
-    for (int64_t i = 0; i < here; ++i, ++acts, planes += f.code_bytes()) {
-      if (part == 0) {
-        prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + kStreamAheadL2);
-        prefetch_lines<f.code_bytes()>(planes + kStreamAheadL1);
-      }
-      const BlockScales s = load_scales<T>(group, header, i, part);
-      stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sum);
-      if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sum);
+  const GroupScales group = load_group<T>(header, part);
+  int64_t i = first % f.group_blocks();
+  if (part == 0 && i == 0) {
+    prefetch_lines<f.header_bytes(), _MM_HINT_T1>(header + ahead.l2);
+    prefetch_lines<f.header_bytes()>(header + ahead.l1);
+  }
+  for (; count > 0; --count, ++i, ++acts, planes += f.code_bytes()) {
+    if (part == 0) {
+      prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + ahead.l2);
+      prefetch_lines<f.code_bytes()>(planes + ahead.l1);
     }
+    const BlockScales s = load_scales<T>(group, header, i, part);
+    stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sum);
+    if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sum);
   }
 }
 
 template <DType T, int M>
 void stream_tokens(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
+  constexpr PackedFormat f = packed_format(T);
+  constexpr int64_t turn = f.group_blocks() < kTurnBlocks ? f.group_blocks() : kTurnBlocks;
   const int64_t blocks = job.weight.cols / kBlock, bytes = tile_bytes(T, job.weight.cols);
-  const int64_t run = kParts == 1 ? blocks : kRunBlocks;
-  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+  for (int64_t tile = tile_begin; tile < tile_end; tile += kStreams) {
     const uint8_t* packed = tile_at(job.weight, tile, bytes);
-    alignas(64) float totals[M][kTileRows] = {};
-    for (int64_t first = 0; first < blocks; first += run) {
-      const int64_t count = blocks - first < run ? blocks - first : run;
-      for (int part = 0; part < kParts; ++part) {
-        VF sum[M];
+    const int64_t streams = tile_end - tile < kStreams ? tile_end - tile : kStreams;
+    alignas(64) float totals[kStreams][M][kTileRows];
+    __builtin_memset(totals, 0, static_cast<size_t>(streams) * sizeof totals[0]);
+    for (int64_t first = 0; first < blocks; first += turn) {
+      const int64_t count = blocks - first < turn ? blocks - first : turn, at = f.header_at(first);
+      const Ahead ahead{stream_ahead(at, kStreamAheadL2, bytes, (streams - 1) * bytes),
+                        stream_ahead(at, kStreamAheadL1, bytes, (streams - 1) * bytes)};
+      for (int64_t r = 0; r < streams; ++r) {
+        for (int part = 0; part < kParts; ++part) {
+          VF sum[M];
 #pragma GCC unroll 8
-        for (int m = 0; m < M; ++m) sum[m] = f_load(totals[m] + part * kLanes);
-        stream_blocks<T, M>(job, packed, part, first, count, sum);
+          for (int m = 0; m < M; ++m) sum[m] = f_load(totals[r][m] + part * kLanes);
+          stream_blocks<T, M>(job, packed + r * bytes, part, first, count, ahead, sum);
 #pragma GCC unroll 8
-        for (int m = 0; m < M; ++m) f_store(totals[m] + part * kLanes, sum[m]);
+          for (int m = 0; m < M; ++m) f_store(totals[r][m] + part * kLanes, sum[m]);
+        }
       }
     }
-    for (int m = 0; m < M; ++m) store_totals(job, tile, m, totals[m]);
+    for (int64_t r = 0; r < streams; ++r) {
+      for (int m = 0; m < M; ++m) store_totals(job, tile + r, m, totals[r][m]);
+    }
   }
 }
 
@@ -105,16 +127,18 @@ void unpack_panel(const uint8_t* tile, int64_t block_begin, int64_t count, int p
   }
 }
 
-// Totals of tokens [0, tokens) += the panel's part of their dots. Tokens go in register tiles of nearly equal height.
-template <DType T, int R>
+// Totals of tokens [0, tokens) += the panel's part of their dots. Tokens go in register tiles of nearly equal height;
+// before and after each, ahead(token, tokens) and finished(token, tokens) are called.
+template <DType T, int R, class Ahead, class Finished>
 void panel_pass(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts, int64_t stride, int64_t tokens,
-                float* totals) {
+                float* totals, const Ahead& ahead, const Finished& finished) {
   constexpr int64_t most = kRegisterTokens<T>;
   const int64_t tiles = (tokens + most - 1) / most;
   for (int64_t i = 0, done = 0; i < tiles; ++i) {
     const int64_t count = (tokens - done + tiles - i - 1) / (tiles - i);
     const ActBlock* a = acts + done * stride;
     float* to = totals + done * kTotalsStride;
+    ahead(done, count);
     switch (count) {
       case 1:
         panel_dots<T, R, 1>(panel, blocks, a, stride, to);
@@ -135,6 +159,7 @@ void panel_pass(const PanelBlock<T>* panel, int64_t blocks, const ActBlock* acts
         if constexpr (most >= 6) panel_dots<T, R, 6>(panel, blocks, a, stride, to);
         break;
     }
+    finished(done, count);
     done += count;
   }
 }
@@ -155,17 +180,30 @@ void panel_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
                       panel + v * kPanelBlocks);
     }
     const ActBlock* acts = job.q + first * job.q_stride + b;
-    if (kFastVectors > 1 && tiles * kParts == kFastVectors) {
-      panel_pass<T, kFastVectors>(panel, count, acts, job.q_stride, tokens, totals);
-    } else {
-      for (int64_t v = 0; v < tiles * kParts; ++v) {
-        panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes);
+    const bool last = b + kPanelBlocks >= blocks;
+    const auto ahead = [&](int64_t token, int64_t height) {
+      if (last) prefetch_outputs(job, tile, tiles, first + token, height);
+    };
+    // Outputs are stored while later tokens are multiplied, which hides their misses.
+    const auto finished = [&](int64_t token, int64_t height) {
+      if (!last) return;
+      for (int64_t m = token; m < token + height; ++m) {
+        for (int64_t t = 0; t < tiles; ++t) {
+          store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+        }
       }
+    };
+    const auto nothing = [](int64_t, int64_t) {};
+    if (kFastVectors > 1 && tiles * kParts == kFastVectors) {
+      panel_pass<T, kFastVectors>(panel, count, acts, job.q_stride, tokens, totals, ahead, finished);
+      continue;
     }
-  }
-  for (int64_t m = 0; m < tokens; ++m) {
-    for (int64_t t = 0; t < tiles; ++t)
-      store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+    for (int64_t v = 0; v < tiles * kParts - 1; ++v) {
+      panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, nothing,
+                       nothing);
+    }
+    const int64_t v = tiles * kParts - 1;
+    panel_pass<T, 1>(panel + v * kPanelBlocks, count, acts, job.q_stride, tokens, totals + v * kLanes, ahead, finished);
   }
 }
 
