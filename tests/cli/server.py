@@ -1,86 +1,106 @@
-"""A running `bantam serve` and plain HTTP to it, for the tests of its APIs. Standard library only."""
+"""A running `bantam serve` for tests: starts it on a free port, talks HTTP to it, stops it. Standard library only."""
+import contextlib
 import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 
 from support import BANTAM, environment
 
 
-class Server:
-    """Starts `bantam serve --port 0 ...` and waits until it takes requests; close() ends it."""
+class Session:
+    """One kept-alive connection."""
 
-    def __init__(self, *args, env=None):
-        # A file, so that nothing the server says can block it; the first line that matters is awaited in it.
-        self.log = tempfile.TemporaryFile()
-        read_end, write_end = os.pipe()
-        self.process = subprocess.Popen([BANTAM, "serve", "--port", "0", *args], stdin=subprocess.DEVNULL, stdout=self.log,
-                                        stderr=write_end, env=env or environment())
-        os.close(write_end)
-        self.errors = os.fdopen(read_end, encoding="utf-8", errors="replace")
-        said = []
-        for line in self.errors:
-            said.append(line)
-            if line.startswith("listening on "):
-                break
-        else:
-            raise RuntimeError("bantam serve did not start:\n" + "".join(said))
-        self.url = said[-1].split()[-1]
-        self.host = self.url.split("//")[1].rstrip("/")
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.send_signal(signal.SIGINT)  # the second signal does not wait for answers in work
-        try:
-            self.process.wait(60)
-        finally:
-            self.process.kill()
-            self.errors.close()
-            self.log.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+    def __init__(self, connection):
+        self.connection = connection
 
     def request(self, method, path, body=None, headers=None):
-        """Status, headers (a dictionary in lower case) and the whole body as bytes."""
-        connection = http.client.HTTPConnection(self.host, timeout=120)
+        self.connection.request(method, path, body, headers or {})
+        reply = self.connection.getresponse()
+        return reply.status, dict((k.lower(), v) for k, v in reply.getheaders()), reply.read()
+
+    def get(self, path, headers=None):
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path, body, headers=None):
+        data = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        return self.request("POST", path, data, {"Content-Type": "application/json", **(headers or {})})
+
+
+class Server:
+    """`args` as after `bantam serve`. The program's stderr is kept in a file: log()."""
+
+    def __init__(self, *args, env=None, limits=None, ready="listening on "):
+        self.stderr = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([BANTAM, "serve", "--port", "0", *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr,
+                                        env=env or environment(), preexec_fn=limits)
+        until = time.monotonic() + 60
+        while ready not in self.log():
+            if self.process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise AssertionError("the server does not start: " + self.log())
+            time.sleep(0.01)
+        self.url = self.log().split("listening on ", 1)[1].split()[0] if "listening on " in self.log() else ""
+        self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else 0
+
+    def log(self):
+        return self.text if self.stderr.closed else os.pread(self.stderr.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def stop(self, sig=signal.SIGKILL):
+        """Ends it; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        code = self.process.wait(60)
+        if not self.stderr.closed:
+            self.text = self.log()
+            self.stderr.close()
+        return code
+
+    def connect(self, timeout=60):
+        return socket.create_connection(("127.0.0.1", self.port), timeout)
+
+    @contextlib.contextmanager
+    def session(self, timeout=60):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            data = None if body is None else body if isinstance(body, (bytes, str)) else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
-            reply = connection.getresponse()
-            return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
+            yield Session(connection)
         finally:
             connection.close()
 
-    def get(self, path, **more):
-        status, _, body = self.request("GET", path, **more)
-        return status, json.loads(body)
+    def get(self, path, headers=None):
+        with self.session() as http_session:
+            return http_session.get(path, headers)
 
-    def post(self, path, body, **more):
-        status, _, reply = self.request("POST", path, body, **more)
-        return status, json.loads(reply)
+    def post(self, path, body, headers=None):
+        with self.session() as http_session:
+            return http_session.post(path, body, headers)
 
-    def events(self, path, body, **more):
-        """[(event name or "", data)] of a stream of events; data is JSON, or the text where it is none ("[DONE]")."""
-        status, headers, reply = self.request("POST", path, {**body, "stream": True}, **more)
-        if status != 200 or not headers["content-type"].startswith("text/event-stream"):
-            raise AssertionError("%d %s %r" % (status, headers, reply[:500]))
-        out = []
-        for event in reply.decode().split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in event.split("\n") if line and not line.startswith(":"))
-            if "data" in fields:
-                data = fields["data"]
-                out.append((fields.get("event", ""), json.loads(data) if data.startswith("{") else data))
+    def chat(self, text, **fields):
+        return self.post("/v1/chat/completions", {"messages": [{"role": "user", "content": text}], **fields})
+
+    def events(self, path, body, headers=None):
+        """The `data:` lines of a streamed answer, parsed; the last one, [DONE], is left out. (event, data) pairs where events are named."""
+        status, _, data = self.post(path, body, headers)
+        assert status == 200, data
+        out, name = [], None
+        for line in data.decode().split("\n"):
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: ") and line != "data: [DONE]":
+                value = json.loads(line[6:])
+                out.append((name, value) if name else value)
+                name = None
         return out
 
-    def lines(self, path, body):
-        """The lines of a stream of JSON lines."""
-        status, headers, reply = self.request("POST", path, body)
-        if status != 200 or headers["content-type"] != "application/x-ndjson":
-            raise AssertionError("%d %s %r" % (status, headers, reply[:500]))
-        return [json.loads(line) for line in reply.decode().splitlines()]
+    def wait_until_idle(self, seconds=20):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            health = json.loads(self.get("/health")[2])
+            if health["answers_open"] == 0 and health["running"] == 0 and health["waiting"] == 0:
+                return
+            time.sleep(0.02)
+        raise AssertionError("answers are still open: %s" % health)
