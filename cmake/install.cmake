@@ -2,12 +2,13 @@
 # public headers with one static library behind them, and the licence. Then the packages that cpack makes of it.
 include(GNUInstallDirs)
 
-# libbantam.a: every room but cli, from the objects that the program is linked from.
+# libbantam.a: every room but cli and hub (no public header reaches the latter), from the objects that the program is
+# linked from.
 add_library(bantam_library STATIC)
 set_target_properties(bantam_library PROPERTIES OUTPUT_NAME bantam LINKER_LANGUAGE CXX
                       ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 foreach(room ${BANTAM_ROOMS})
-  if(NOT room STREQUAL cli AND TARGET bantam_${room})
+  if(NOT room MATCHES "^(cli|hub)$" AND TARGET bantam_${room})
     target_sources(bantam_library PRIVATE $<TARGET_OBJECTS:bantam_${room}>)
   endif()
 endforeach()

@@ -10,9 +10,9 @@ import pathlib
 import re
 import sys
 
-FOLDERS = ("src/", "include/", "tests/", "tools/", "docs/", "bench/", "models/", "cmake/")
+FOLDERS = ("src/", "web/", "include/", "tests/", "tools/", "docs/", "bench/", "models/", "cmake/")
 SKIP = {".git", "build", ".oracles", ".cache", "__pycache__", "golden", "cases"}
-TEXT = {".md", ".h", ".cpp", ".py", ".sh", ".txt", ".cmake", ".json", ".in", ""}
+TEXT = {".md", ".h", ".cpp", ".py", ".sh", ".txt", ".cmake", ".json", ".in", ".js", ".css", ".html", ""}
 MACHINE_PATH = re.compile(r"(?<![\w.$}*])/(?:home|root|work|Users|mnt)/[A-Za-z0-9_]")
 
 

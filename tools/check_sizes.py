@@ -4,13 +4,15 @@
     tools/check_sizes.py [ROOT]
 
 Fails when a median passes 200 or a 90th percentile 450 lines, when files over 1,000 lines hold more than 5 % of the
-lines, or when a file over 800 lines does not say why in its banner ("long because")."""
+lines, when a file over 800 lines does not say why in its banner ("long because"), or when the web UI's own scripts and
+styles pass 150,000 bytes without their comment lines."""
 import pathlib
 import statistics
 import sys
 
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh", ".py", ".js"}
 MEDIAN, P90, LONG, HUGE, HUGE_SHARE = 200, 450, 800, 1000, 0.05
+WEB_BYTES = 150_000
 
 
 def line_counts(folder):
@@ -38,10 +40,24 @@ def check(root, top):
             yield f'{path.relative_to(root)}: {lines} lines and no "long because" in its banner'
 
 
+def check_web(root):
+    """The page's budget: it comes from a small machine and runs on phones. Libraries are not counted."""
+    code = 0
+    for path in sorted((root / "web").rglob("*")):
+        if path.suffix in (".js", ".css"):
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            code += sum(len(line.encode()) for line in lines if not line.lstrip().startswith(("//", "/*")))
+    if code:
+        print(f"{'web':7} {code:,} bytes of scripts and styles without comments, of {WEB_BYTES:,}")
+    if code > WEB_BYTES:
+        yield f"web: expected at most {WEB_BYTES:,} bytes of scripts and styles, got {code:,}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent)
-    bad = [complaint for top in ("include", "src", "tests", "bench", "tools") if (root / top).is_dir()
+    bad = [complaint for top in ("include", "src", "tests", "bench", "tools", "web") if (root / top).is_dir()
            for complaint in check(root, top)]
+    bad += check_web(root)
     print("\n".join(bad), end="\n" if bad else "")
     return 1 if bad else 0
 

@@ -37,19 +37,6 @@ Status write_all(int fd, const char* data, size_t size, const std::string& path)
   return {};
 }
 
-// Makes a rename durable. A folder that may not be read cannot be opened, and some file systems cannot sync one: the
-// file itself is safe on disk then, and its name as safe as the system makes it.
-Status sync_folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return {};
-  const int error = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  return error == 0 || error == EINVAL || error == EROFS || error == ENOTSUP ? Status()
-                                                                             : io_error("sync", folder, error);
-}
-
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
@@ -104,6 +91,19 @@ bool file_exists(const std::string& path) {
 bool is_directory(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::is_directory(path, ignored);
+}
+
+// A folder that may not be read cannot be opened, and some file systems cannot sync one: the file itself is safe on
+// disk then, and its name as safe as the system makes it.
+Status sync_folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const int error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  return error == 0 || error == EINVAL || error == EROFS || error == ENOTSUP ? Status()
+                                                                             : io_error("sync", folder, error);
 }
 
 Result<AtomicFile> AtomicFile::create(const std::string& path) {

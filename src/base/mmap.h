@@ -33,6 +33,9 @@ Result<std::string> read_file(const std::string& path, uint64_t max_bytes = uint
 bool file_exists(const std::string& path);
 bool is_directory(const std::string& path);
 
+// Makes the names in the folder of `path` durable, after a rename there.
+Status sync_folder_of(const std::string& path);
+
 // Writes PATH.part-PID, fsyncs and renames on commit(), then fsyncs the folder, so that after a power cut the name is
 // there too; removes it when destroyed uncommitted. So a kill, a full disk or an error never leaves a half-written file
 // under the final name.

@@ -198,7 +198,8 @@ Result<std::vector<BenchWork>> choose_works(const Options& options, const BenchH
 
 Result<std::optional<Peer>> open_peer(const Options& options, int threads) {
   if (!options.has_peer()) return std::optional<Peer>();
-  const std::string& model = options.compute.model;
+  BANTAM_TRY_ASSIGN(const ModelSource source, find_model(options.compute.model));
+  const std::string& model = source.path;
   if (!model.ends_with(".gguf"))
     return usage_error("--peer: expected MODEL to be a .gguf file, which both can read, got {:?}", model);
   BANTAM_TRY_ASSIGN(Peer peer, Peer::open(options.peer, model, threads));

@@ -1,5 +1,7 @@
 // bantam convert, quantize: a model from one container and type to another. Convert takes any type and both ways;
 // quantize writes block types and tells the error it made. Neither needs the model's tokenizer, both carry it along.
+#include "cli/convert.h"
+
 #include <filesystem>
 
 #include "base/mmap.h"
@@ -14,12 +16,6 @@
 
 namespace bantam::cli {
 namespace {
-
-struct Options {
-  std::string in, out, type;
-  bool pure = false, force = false;
-  OutputOptions output;
-};
 
 struct TensorError {
   std::string name;
@@ -68,7 +64,7 @@ Status write_folder_files(const formats::Checkpoint& checkpoint, const model::Co
                                    to_pretty_json(model::config_to_json(config, torch_name(type))) + "\n");
 }
 
-Status check_output(const Options& options, bool gguf) {
+Status check_output(const ConvertOptions& options, bool gguf) {
   std::error_code ignored;
   if (std::filesystem::exists(options.out, ignored) && std::filesystem::equivalent(options.in, options.out, ignored)) {
     return usage_error("OUT is IN: {}", options.out);
@@ -108,7 +104,7 @@ void print_errors(const std::vector<TensorError>& errors, const OutputOptions& o
 }
 
 // type "": every tensor keeps its own.
-Result<std::vector<DType>> choose_types(const model::Binding& binding, const Options& options, bool gguf) {
+Result<std::vector<DType>> choose_types(const model::Binding& binding, const ConvertOptions& options, bool gguf) {
   std::vector<DType> types;
   std::optional<TypeChoice> choice;
   if (!options.type.empty()) {
@@ -148,7 +144,9 @@ Status export_all(const formats::Checkpoint& checkpoint, const model::Binding& b
   return checkpoint.verify_sizes();
 }
 
-Status convert(Options& options, bool with_errors) {
+}  // namespace
+
+Status convert_model(const ConvertOptions& options, bool with_errors) {
   const bool gguf = is_gguf_path(options.out);
   BANTAM_TRY_ASSIGN(const formats::Checkpoint checkpoint, open_checkpoint(options.in, formats::Weights::kRequired));
   BANTAM_TRY_ASSIGN(const model::Binding binding, model::bind(checkpoint));
@@ -184,8 +182,11 @@ Status convert(Options& options, bool with_errors) {
   return {};
 }
 
-void add_arguments(CLI::App& command, Options& options, bool type_required) {
-  command.add_option("IN", options.in, "a model: a folder, a .gguf file, or \"\" for the house model")->required();
+namespace {
+
+void add_arguments(CLI::App& command, ConvertOptions& options, bool type_required) {
+  command.add_option("IN", options.in, "a model: a folder, a .gguf file, a name, or \"\" for the house model")
+      ->required();
   command.add_option("OUT", options.out, "NAME.gguf, or a folder for safetensors")->required();
   auto* type = command.add_option("--type", options.type, "type of the matrices: " + type_names());
   if (type_required) type->required();
@@ -197,7 +198,8 @@ void add_arguments(CLI::App& command, Options& options, bool type_required) {
 
 void add_convert(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("convert", "folder or GGUF to folder or GGUF");
-  auto& options = declare<Options>(*command, dispatch, [](Options& o) { return convert(o, false); });
+  auto& options =
+      declare<ConvertOptions>(*command, dispatch, [](ConvertOptions& o) { return convert_model(o, false); });
   add_arguments(*command, options, false);
   add_output_options(*command, &options.output, false);
   command->footer(
@@ -208,7 +210,7 @@ void add_convert(CLI::App& app, Dispatch& dispatch) {
 
 void add_quantize(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("quantize", "make a model smaller; tells the error of every tensor");
-  auto& options = declare<Options>(*command, dispatch, [](Options& o) { return convert(o, true); });
+  auto& options = declare<ConvertOptions>(*command, dispatch, [](ConvertOptions& o) { return convert_model(o, true); });
   add_arguments(*command, options, true);
   add_output_options(*command, &options.output, true);
   command->footer(

@@ -295,7 +295,7 @@ Status generate(Options& options) {
 void add_generate(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("generate", "answer a file of requests (OpenAI batch format)");
   auto& options = declare<Options>(*command, dispatch, generate);
-  command->add_option("MODEL", options.first, "a folder or a .gguf file; none: the house model")->required();
+  command->add_option("MODEL", options.first, "a folder, a .gguf file or a name; none: the house model")->required();
   command->add_option("IN", options.second, "requests, one JSON object per line");
   command->add_option("OUT", options.third, "results, one per line, in the order they are ready; resumed when there");
   command->add_option("--batch", options.batch, "most requests in work at once")

@@ -12,7 +12,8 @@
 namespace bantam::cli {
 
 JsonValue error_object(const Status& status) {
-  constexpr std::string_view kCodes[] = {"failed", "usage", "bad_input", "no_space", "context_full", "cancelled"};
+  constexpr std::string_view kCodes[] = {"failed",       "usage",     "bad_input", "no_space",
+                                         "context_full", "cancelled", "busy"};
   JsonValue error = JsonValue::object();
   error.set("code", JsonValue::string(std::string(kCodes[static_cast<size_t>(status.code())])));
   error.set("message", JsonValue::string(std::string(status.message())));

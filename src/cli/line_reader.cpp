@@ -99,6 +99,18 @@ bool LineReader::ready() {
   }
 }
 
+Result<bool> ask(const std::string& question, std::string* answer) {
+  fmt::print(stderr, "{}", question);
+  std::fflush(stderr);
+  BANTAM_TRY_ASSIGN(LineReader reader, LineReader::open("-"));
+  const bool answered = reader.next(answer);
+  if (interrupted()) {
+    fmt::print(stderr, "\n");
+    return interrupted_status();
+  }
+  return answered;
+}
+
 Result<std::string> read_stdin(const OutputOptions& output, std::string_view what) {
   if (stdin_is_tty()) note(output, fmt::format("reading {} from the terminal; end it with Ctrl+D", what));
   std::string text;

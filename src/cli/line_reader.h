@@ -37,6 +37,10 @@ class LineReader {
   int64_t number_ = 0;
 };
 
+// Asks on the terminal, where the question's last line stands, and reads one line; false at the end of the input.
+// kCancelled after Ctrl+C.
+Result<bool> ask(const std::string& question, std::string* answer);
+
 // All of stdin. On a terminal `what` ("the prompt") says what is waited for. kCancelled after Ctrl+C.
 Result<std::string> read_stdin(const OutputOptions& output, std::string_view what);
 

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/edit_distance.h"
 #include "cli/build_info.h"
 #include "cli/command.h"
 #include "cli/help_formatter.h"
@@ -35,32 +36,19 @@ int exit_code(ErrorCode code) {
 constexpr const char* kDescription =
     "bantam runs the Qwen3 language-model family on your own machine.\n"
     "Start with `bantam chat`: without a model it talks to bantam-nano, the small house model in the binary.\n"
-    "MODEL is a folder in Hugging Face layout or a .gguf file.";
+    "MODEL is a folder in Hugging Face layout, a .gguf file, or a name such as qwen3:4b (see `bantam pull`).";
 
 constexpr const char* kFooter =
     "Examples:\n"
     "  bantam chat                              talk to the house model\n"
     "  bantam chat ./Qwen3-4B-Q4_K_M.gguf       talk to a model of yours\n"
+    "  bantam pull qwen3:4b                     download one; then: bantam chat qwen3:4b\n"
     "  bantam run -p 'What is 12 + 30?'         one answer\n"
     "  bantam bench ./Qwen3-4B-Q4_K_M.gguf      how fast it is, beside what this machine could do\n"
     "`bantam COMMAND --help` tells more, with examples.";
 
 const std::vector<const CLI::App*> commands_of(const CLI::App& app) {
   return app.get_subcommands([](const CLI::App* command) { return !command->get_name().empty(); });
-}
-
-// Edits (insert, delete, replace one letter) that turn a into b; Levenshtein's distance.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
-    }
-  }
-  return row[b.size()];
 }
 
 const CLI::App* find_command(const CLI::App& app, std::string_view name) {
@@ -120,8 +108,9 @@ int run(int argc, char** argv) {
   app.failure_message(complaint);
   Dispatch dispatch;
   for (auto* add :
-       {add_chat, add_run, add_complete, add_tokenize, add_detokenize, add_render, add_forward, add_generate, add_serve, add_score,
-        add_show, add_plan, add_convert, add_quantize, add_synth, add_bench, add_cache, add_completion, add_version}) {
+       {add_chat,  add_run,   add_complete, add_tokenize, add_detokenize, add_render,     add_forward, add_generate,
+        add_serve, add_score, add_show,     add_plan,     add_convert,    add_quantize,   add_synth,   add_bench,
+        add_pull,  add_ls,    add_rm,       add_ps,       add_cache,      add_completion, add_version}) {
     add(app, dispatch);
   }
   auto* help_command = app.add_subcommand("help", "help for a command");

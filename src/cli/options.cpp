@@ -67,8 +67,10 @@ void add_output_options(CLI::App& command, OutputOptions* out, bool with_json) {
 }
 
 void add_model_argument(CLI::App& command, ComputeOptions* out) {
-  command.add_option("MODEL", out->model,
-                     "a folder in Hugging Face layout or a .gguf file; none: bantam-nano, the small house model");
+  command.add_option(
+      "MODEL", out->model,
+      "a folder in Hugging Face layout, a .gguf file or a name such as qwen3:4b (bantam pull); none: bantam-nano, "
+      "the small house model");
 }
 
 void add_template_option(CLI::App& command, std::string* out) {
@@ -76,7 +78,7 @@ void add_template_option(CLI::App& command, std::string* out) {
 }
 
 void add_model_words(CLI::App& command, ModelWords* out, const std::string& last, const std::string& help) {
-  out->first_given = command.add_option("MODEL", out->first, "a folder or a .gguf file; none: the house model");
+  out->first_given = command.add_option("MODEL", out->first, "a folder, a .gguf file or a name; none: the house model");
   out->second_given = command.add_option(last, out->second, help);
 }
 
@@ -120,20 +122,22 @@ void add_cache_size_option(CLI::App& command, uint64_t* out) {
       ->group(kComputing);
 }
 
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string xdg_folder(const char* name, const char* below_home) {
+  const std::string xdg = variable(name), home = variable("HOME");
+  if (xdg.starts_with('/')) return xdg;
+  return home.empty() ? "" : home + "/" + below_home;
+}
+
 PackedCacheOptions packed_cache_options(uint64_t bytes) {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
   std::string folder = variable("BANTAM_CACHE_DIR");
   if (folder.empty()) {
-    // A relative path in the XDG variable is to be ignored (XDG base directory specification 0.8).
-    const std::string xdg = variable("XDG_CACHE_HOME"), home = variable("HOME");
-    if (xdg.starts_with('/')) {
-      folder = xdg + "/bantam";
-    } else if (!home.empty()) {
-      folder = home + "/.cache/bantam";
-    }
+    const std::string caches = xdg_folder("XDG_CACHE_HOME", ".cache");
+    if (!caches.empty()) folder = caches + "/bantam";
   }
   PackedCacheOptions out;
   if (!folder.empty()) out.folder = folder + "/packed";

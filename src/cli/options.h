@@ -22,6 +22,12 @@ struct OutputOptions {
 };
 void add_output_options(CLI::App& command, OutputOptions* out, bool with_json);
 
+// An environment variable, "" when it is not set.
+std::string variable(const char* name);
+// The user's folder of a kind (XDG base directory specification 0.8): the variable's value when that is absolute, else
+// `below_home` in the home folder; "" when there is none.
+std::string xdg_folder(const char* name, const char* below_home);
+
 // Room for packed weights on disk unless told otherwise: what two 14B models at 4 bits take.
 inline constexpr uint64_t kDefaultCacheBytes = 20'000'000'000;
 

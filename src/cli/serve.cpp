@@ -154,6 +154,7 @@ void add_serve(CLI::App& app, Dispatch& dispatch) {
   command->add_flag("--insecure-no-auth", wish.insecure, "allow a public address without a key");
   add_list_option(*command, "--allow-host", &options.hosts, "a Host name to answer to, beside localhost; repeatable");
   add_list_option(*command, "--cors-origin", &options.origins, "a web page's origin that may call; repeatable");
+  command->add_flag("!--no-web", wish.web, "without the web page at /");
   add_limit_options(*command, options);
   add_template_option(*command, &options.template_name);
   add_compute_options(*command, &options.compute);

@@ -146,7 +146,7 @@ Status show(Options& options) {
 void add_show(CLI::App& app, Dispatch& dispatch) {
   auto* command = app.add_subcommand("show", "what a model is: config, tensors, tokenizer, template, licence");
   auto& options = declare<Options>(*command, dispatch, show);
-  command->add_option("MODEL", options.model, "a folder or a .gguf file; none: the house model");
+  command->add_option("MODEL", options.model, "a folder, a .gguf file or a name; none: the house model");
   command->add_flag("--tensors", options.tensors, "list every tensor");
   add_output_options(*command, &options.output, true);
   command->footer("Examples:\n  bantam show\n  bantam show ./Qwen3-4B-Q4_K_M.gguf --tensors");

@@ -75,6 +75,13 @@ void warn(const OutputOptions& options, std::string_view text) {
   fmt::print(stderr, "{}warning:{} {}\n", color ? "\033[33m" : "", color ? "\033[0m" : "", text);
 }
 
+std::string progress_blocks(double share, int width) {
+  const int filled = static_cast<int>(share * width + 0.5);
+  std::string out;
+  for (int i = 0; i < width; ++i) out += i < filled ? "█" : "░";
+  return out;
+}
+
 ProgressBar::ProgressBar(const OutputOptions& options, std::string label, std::string unit)
     : enabled_(stderr_is_tty() && !options.quiet && options.log_level != "error" && use_color(options, true)),
       label_(std::move(label)),
@@ -97,10 +104,7 @@ void ProgressBar::update(int64_t done, int64_t total) {
       bytes ? human_bytes(static_cast<int64_t>(rate)) + "/s" : fmt::format("{:.0f} {}/s", rate, unit_);
   const int width =
       std::max(8, std::min(30, terminal_columns() - static_cast<int>(label_.size() + amount.size()) - 24));
-  const int filled = static_cast<int>(share * width + 0.5);
-  std::string bar;
-  for (int i = 0; i < width; ++i) bar += i < filled ? "█" : "░";
-  fmt::print(stderr, "\r\033[K{} {} {:3.0f}% {} {}", label_, bar, share * 100, amount, speed);
+  fmt::print(stderr, "\r\033[K{} {} {:3.0f}% {} {}", label_, progress_blocks(share, width), share * 100, amount, speed);
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -30,6 +30,9 @@ void detail(const OutputOptions& options, std::string_view text);
 // Answer text, at once. When the reader is gone it raises the interrupt, so that nobody generates for nobody.
 void write_answer(std::string_view text);
 
+// A bar of that many characters, filled to share (0 to 1).
+std::string progress_blocks(double share, int width);
+
 // A one-line bar on stderr, drawn only on a TTY, not before 300 ms have passed, at most ten times a second; erased
 // when done or destroyed.
 class ProgressBar {

@@ -45,7 +45,7 @@ std::string_view finish_reason_name(FinishReason reason);
 struct Generation {
   std::string text, reasoning;
   std::vector<ToolCall> tool_calls;  // of the whole answer, also those that began in its resumed part
-  std::vector<Sampled> tokens;  // every generated id, the final stop id included
+  std::vector<Sampled> tokens;       // every generated id, the final stop id included
   FinishReason finish_reason = FinishReason::kStop;
   std::vector<Sampled> prompt_logprobs;  // one per token of the prompt, the first without a logprob; when asked for
   bool context_full = false;             // kLength because the context ended, not max_tok

@@ -20,8 +20,8 @@ struct BatchGenerator::Running {
 
   std::function<void(int64_t, int64_t, int64_t)> on_progress;
   int64_t prompt_tok = 0, cached_tok = 0;
-  int64_t read_tok = 0;        // of the prompt; what is read again after giving way does not count
-  int32_t top_logprobs = -1;   // of the prompt's tokens
+  int64_t read_tok = 0;       // of the prompt; what is read again after giving way does not count
+  int32_t top_logprobs = -1;  // of the prompt's tokens
   std::vector<Sampled> prompt_logprobs;
   Stopwatch since_start;  // of the first forward it takes part in
   bool started = false;

@@ -64,7 +64,13 @@ std::string model_name(const std::string& path) {
     std::error_code ignored;
     file = std::filesystem::canonical(file, ignored);
   }
-  return file.extension() == ".gguf" ? file.stem().string() : file.filename().string();
+  if (file.extension() == ".gguf") return file.stem().string();
+  // In the Hugging Face cache a folder is called by its commit, models--ORG--REPO/snapshots/COMMIT.
+  const std::string repo = file.parent_path().parent_path().filename();
+  if (file.parent_path().filename() == "snapshots" && repo.starts_with("models--")) {
+    return repo.substr(repo.rfind("--") + 2);
+  }
+  return file.filename().string();
 }
 
 Result<text::Tokenizer> load_tokenizer(const formats::Checkpoint& checkpoint) {

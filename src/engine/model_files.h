@@ -13,7 +13,8 @@
 
 namespace bantam::engine {
 
-// What to call the model at `path`: its last part without ".gguf"; "bantam-nano" for the embedded one (path "").
+// What to call the model at `path`: its last part without ".gguf", of a snapshot in the Hugging Face cache
+// the repository's; "bantam-nano" for the embedded one (path "").
 std::string model_name(const std::string& path);
 
 // From tokenizer.json, vocab.json + merges.txt, or GGUF metadata.

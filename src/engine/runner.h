@@ -66,7 +66,8 @@ class EngineImpl {
   void forward(std::span<const PagedPart> parts, float* logits = nullptr, model::Saved* saved = nullptr);
   const float* workspace_logits() const { return workspace_.logits.f32(); }
   // The final norm of the hidden states of `n` of the last step's tokens from the `first` on, [n, D] f32, as the last
-  // entry of `forward --hidden`. Valid until the next step or call. REQUIRES: no step since, and the step had no `saved`.
+  // entry of `forward --hidden`. Valid until the next step or call. REQUIRES: no step since, and the step had no
+  // `saved`.
   std::span<const float> final_hidden(int64_t first, int64_t n);
 
   // Whether a session cut to its first `kept` tokens could take `tokens`: ids are rows of the model, the context and

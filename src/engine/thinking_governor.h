@@ -61,7 +61,7 @@ class ThinkingGovernor {
   size_t forced_at_ = 0;
   bool cut_ = false;
 
-  std::array<int32_t, kMaxPeriod> last_{};           // ring of the thinking's last ids
+  std::array<int32_t, kMaxPeriod> last_{};          // ring of the thinking's last ids
   std::array<int64_t, kMaxPeriod + 1> same_tok_{};  // by period: how many ids in a row equal the one a period before
   LineLoopDetector lines_;
 };

@@ -29,18 +29,18 @@ class ToolCallScanner {
 
  private:
   enum class State : uint8_t {
-    kStart,         // before {
-    kBeforeKey,     // before "name" or "arguments"
-    kKey,           // within a key
-    kAfterKey,      // before :
-    kBeforeName,    // before the name's "
-    kName,          // within the name
-    kAfterName,     // before ,
-    kOther,         // not the usual order; only the whole text can tell
-    kBeforeValue,   // named from here on
-    kValue,         // within the value
-    kAfterValue,    // before the object's }
-    kEnd,           // after it
+    kStart,        // before {
+    kBeforeKey,    // before "name" or "arguments"
+    kKey,          // within a key
+    kAfterKey,     // before :
+    kBeforeName,   // before the name's "
+    kName,         // within the name
+    kAfterName,    // before ,
+    kOther,        // not the usual order; only the whole text can tell
+    kBeforeValue,  // named from here on
+    kValue,        // within the value
+    kAfterValue,   // before the object's }
+    kEnd,          // after it
   };
   void step(char c);
   void frame(char c);

@@ -233,11 +233,16 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     }
   }
 
+  // A peer that only closed its sending half looks like one that has gone; it gets a moment, so that what is answered
+  // at once still reaches it.
   bool peer_has_gone() {
     struct pollfd look {
       .fd = lowest(stream_).socket().native_handle(), .events = POLLRDHUP, .revents = 0
     };
-    return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    if (::poll(&look, 1, 0) <= 0) return false;
+    if ((look.revents & (POLLHUP | POLLERR)) != 0) return true;
+    if ((look.revents & POLLRDHUP) == 0) return false;
+    return half_closed_looks_++ > 0;
   }
 
   asio::awaitable<bool> write_all(std::string_view bytes) {
@@ -310,6 +315,7 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
   bool first_ = true, idle_ = true, closing_ = false;
   // Of the request being answered.
   bool http_11_ = true, keep_ = true, head_only_ = false, events_ = false;
+  int half_closed_looks_ = 0;
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ class Server {
     add_ollama_routes(router_, api_);
     add_token_routes(router_, api_);
     add_admin_routes(router_, api_);
+    if (options.web) add_web_routes(router_);
   }
 
   Status run() {

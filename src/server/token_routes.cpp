@@ -39,8 +39,10 @@ Result<JsonValue> tokenize(const JsonValue& body, const ModelFace& model) {
   std::string text;
   std::optional<bool> special, pieces;
   BANTAM_TRY(fields.string("content", &text));
-  if (text.empty()) BANTAM_TRY(fields.string("prompt", &text));
-  if (body.find("content") == nullptr && body.find("prompt") == nullptr) return bad_input("content: expected a string");
+  if (fields.find("content") == nullptr) {
+    if (fields.find("prompt") == nullptr) return bad_input("content: expected a string");
+    BANTAM_TRY(fields.string("prompt", &text));
+  }
   BANTAM_TRY(fields.boolean("parse_special", &special));
   BANTAM_TRY(fields.boolean("with_pieces", &pieces));
   const std::vector<int32_t> ids = model.tokenizer->encode(text, special.value_or(true));

@@ -29,7 +29,9 @@ class AnswerParserTest : public ::testing::Test {
       if (delta.kind == AnswerDelta::Kind::kToolArguments) streamed.back().arguments += delta.text;
       const bool of_call = delta.call >= 0;
       EXPECT_EQ(of_call, delta.kind >= AnswerDelta::Kind::kToolName);
-      if (of_call) { EXPECT_EQ(delta.call, static_cast<int32_t>(streamed.size()) - 1); }
+      if (of_call) {
+        EXPECT_EQ(delta.call, static_cast<int32_t>(streamed.size()) - 1);
+      }
     }
     EXPECT_EQ(streamed.size(), calls().size());
     for (size_t i = 0; i < std::min(streamed.size(), calls().size()); ++i) {

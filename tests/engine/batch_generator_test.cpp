@@ -199,9 +199,10 @@ TEST_F(Batch, EverythingAtOnceIsAsAlone) {
                                            .owner = "b",
                                            .prompt = list[i].prompt,
                                            .pooling = pooling,
-                                           .on_done = [&vectors, embedding_id](std::vector<float> vector) {
-                                             vectors.emplace(embedding_id, std::move(vector));
-                                           }})
+                                           .on_done =
+                                               [&vectors, embedding_id](std::vector<float> vector) {
+                                                 vectors.emplace(embedding_id, std::move(vector));
+                                               }})
                         .ok());
       }
     }
@@ -276,9 +277,7 @@ TEST_F(Batch, TokensAreToldBeforeTheirText) {
     told.push_back(token.id);
     events += reasoning ? 'r' : 't';
   };
-  job.on_delta = [&](const AnswerDelta& delta) {
-    events += delta.kind == AnswerDelta::Kind::kReasoning ? 'R' : 'T';
-  };
+  job.on_delta = [&](const AnswerDelta& delta) { events += delta.kind == AnswerDelta::Kind::kReasoning ? 'R' : 'T'; };
   job.on_done = [&](Generation g) { answer = std::move(g); };
   ASSERT_TRUE(batch.submit(std::move(job)).ok());
   while (!batch.idle()) ASSERT_TRUE(batch.step().ok());

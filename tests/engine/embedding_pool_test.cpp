@@ -13,8 +13,8 @@ const std::vector<float> kStates = {3, 0, 0, 4, 6, 4, 0, 0.1f};  // four tokens 
 TEST(EmbeddingPool, MeanAndLastOfLengthOne) {
   EmbeddingPool mean(Pooling::kMean, 2);
   mean.add(0, std::span(kStates).first(6));
-  EXPECT_EQ(mean.finish(), (std::vector<float>{static_cast<float>(9 / std::sqrt(145.0)),
-                                               static_cast<float>(8 / std::sqrt(145.0))}));
+  EXPECT_EQ(mean.finish(),
+            (std::vector<float>{static_cast<float>(9 / std::sqrt(145.0)), static_cast<float>(8 / std::sqrt(145.0))}));
   EmbeddingPool last(Pooling::kLast, 2);
   last.add(0, kStates);
   EXPECT_EQ(last.finish(), (std::vector<float>{0, 1}));

@@ -42,8 +42,7 @@ class MadeUpModel {
   PageAllocator& allocator() { return allocator_; }
 
   enum class Wants { kAnswer, kRowsToo, kHidden };
-  int64_t submit(const std::string& owner, std::vector<int32_t> prompt, int64_t new_tok,
-                 Wants wants = Wants::kAnswer) {
+  int64_t submit(const std::string& owner, std::vector<int32_t> prompt, int64_t new_tok, Wants wants = Wants::kAnswer) {
     const int64_t id = next_id_++;
     EXPECT_TRUE(scheduler_.submit({id, owner, prompt, wants == Wants::kRowsToo, wants == Wants::kHidden}).ok());
     if (wants != Wants::kAnswer) unseen_[id] = std::set<int64_t>();

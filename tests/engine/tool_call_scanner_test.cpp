@@ -33,8 +33,8 @@ Seen scan_all_splits(std::string_view text) {
 }
 
 TEST(ToolCallScanner, ArgumentsComeVerbatim) {
-  for (const char* value : {"{}", "[]", "\"\"", "{\"a\": \"}]\\\\\\\"\"}", "[[{\"x\": []}], {}]", "\"a\\\\\"", "12.50e3",
-                            "true", "null", "{\"a\":\n\t1 }", "\"caf\xC3\xA9 \xF0\x9F\x99\x82\""}) {
+  for (const char* value : {"{}", "[]", "\"\"", "{\"a\": \"}]\\\\\\\"\"}", "[[{\"x\": []}], {}]", "\"a\\\\\"",
+                            "12.50e3", "true", "null", "{\"a\":\n\t1 }", "\"caf\xC3\xA9 \xF0\x9F\x99\x82\""}) {
     using Frame = std::pair<const char*, const char*>;
     for (const auto& [before, after] :
          {Frame{"\n{\"name\": \"f\", \"arguments\": ", "}\n"}, Frame{"{\"name\":\"f\",\"arguments\":", "}"},

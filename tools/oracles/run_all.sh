@@ -47,12 +47,13 @@ check tokenizer_speed "$shared/data/qwen3-tokenizer" \
   $python "$(oracle tokenizer_speed)" "$build/tests/text/tokenizer_tool"
 check templates "$shared/data" \
   $python "$(oracle check_templates)" --tool "$build/tests/text/template_tool" --count 20000 --seed "$seed"
+check hub "$(oracle check_hub)" $python "$(oracle check_hub)" --bantam "$build/bantam"
 check model "$(oracle check_model)" $python "$(oracle check_model)" --bantam "$build/bantam" --seed "$((seed % 1000000))"
 check clients "$(oracle check_clients)" $python "$(oracle check_clients)" --bantam "$build/bantam"
 
 for script in tools/oracles/check_*.py; do
   case "$(basename "$script" .py)" in
-    check_quant|check_unicode|check_tokenizer|check_templates|check_model|check_clients|check_formats) ;;
+    check_quant|check_unicode|check_tokenizer|check_templates|check_hub|check_model|check_clients|check_formats) ;;
     *) summary+=("$(printf '%-16s FAILED     run_all.sh does not run it' "$(basename "$script")")"); failed=1 ;;
   esac
 done
