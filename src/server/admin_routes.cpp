@@ -1,16 +1,10 @@
 // What is loaded and how it goes: /health, /metrics, /v1/models, /openapi.json.
 #include "server/api.h"
+#include "server/json_values.h"
 #include "server/openai_response.h"
 
 namespace bantam::server {
 namespace {
-
-JsonValue text_value(std::string_view text) {
-  return JsonValue::string(std::string(text));
-}
-JsonValue count(int64_t value) {
-  return JsonValue::number(value);
-}
 
 JsonValue sampling_value(const ModelFace& face, bool thinking) {
   const SamplingOptions s =
@@ -18,7 +12,7 @@ JsonValue sampling_value(const ModelFace& face, bool thinking) {
   const auto real = [](double v) { return JsonValue::number(json_number(v)); };
   return JsonValue::object({{"temperature", real(s.temperature)},
                             {"top_p", real(s.top_p)},
-                            {"top_k", count(s.top_k)},
+                            {"top_k", count_value(s.top_k)},
                             {"min_p", real(s.min_p)},
                             {"presence_penalty", real(s.presence_penalty)},
                             {"repetition_penalty", real(s.repetition_penalty)}});
@@ -28,18 +22,18 @@ JsonValue meta_of(const ModelHost::ModelState& state) {
   JsonValue meta = JsonValue::object({{"state", text_value(state.state)},
                                       {"loaded", JsonValue::boolean(state.face != nullptr)},
                                       {"house", JsonValue::boolean(state.house)},
-                                      {"bytes", count(state.bytes)}});
+                                      {"bytes", count_value(state.bytes)}});
   if (!state.error.empty()) meta.set("error", text_value(state.error));
   if (state.face == nullptr) return meta;
   const ModelFace& face = *state.face;
   const bool hybrid = text::is_hybrid(face.template_kind);
   meta.set("name", text_value(face.info.name));
-  meta.set("context", count(face.info.context_tok));
-  meta.set("trained_context", count(face.info.trained_context_tok));
+  meta.set("context", count_value(face.info.context_tok));
+  meta.set("trained_context", count_value(face.info.trained_context_tok));
   meta.set("type", text_value(face.info.weight_type));
   meta.set("template", text_value(text::template_name(face.template_kind)));
   meta.set("thinking", text_value(hybrid ? "hybrid" : engine::will_think(face.template_kind, {}) ? "always" : "never"));
-  meta.set("vocab", count(face.info.vocab_rows));
+  meta.set("vocab", count_value(face.info.vocab_rows));
   meta.set("sampling",
            JsonValue::object({{"thinking", sampling_value(face, true)}, {"plain", sampling_value(face, false)}}));
   return meta;
@@ -48,9 +42,9 @@ JsonValue meta_of(const ModelHost::ModelState& state) {
 JsonValue model_value(const ModelHost::ModelState& state) {
   JsonValue out = JsonValue::object({{"id", text_value(state.id)},
                                      {"object", text_value("model")},
-                                     {"created", count(state.face != nullptr ? state.face->created_s : 0)},
+                                     {"created", count_value(state.face != nullptr ? state.face->created_s : 0)},
                                      {"owned_by", text_value("bantam")}});
-  if (state.face != nullptr) out.set("max_model_len", count(state.face->info.context_tok));
+  if (state.face != nullptr) out.set("max_model_len", count_value(state.face->info.context_tok));
   out.set("meta", meta_of(state));
   return out;
 }
@@ -78,10 +72,10 @@ void health(Api& api, const ResponderPtr& responder) {
   const std::string status = draining ? "draining" : fine ? "ok" : first;
   const auto counts = api.host.counts();
   const JsonValue body = JsonValue::object({{"status", text_value(status)},
-                                            {"answers_open", count(api.host.answers_open())},
-                                            {"answers_limit", count(api.host.limit_answers())},
-                                            {"running", count(counts.running)},
-                                            {"waiting", count(counts.waiting)}});
+                                            {"answers_open", count_value(api.host.answers_open())},
+                                            {"answers_limit", count_value(api.host.limit_answers())},
+                                            {"running", count_value(counts.running)},
+                                            {"waiting", count_value(counts.waiting)}});
   HttpReply reply{.status = fine ? 200 : 503, .body = to_json(body), .headers = {}};
   if (!fine) reply.headers.emplace_back("Retry-After", "1");
   responder->reply(std::move(reply));

@@ -40,7 +40,9 @@ void Api::work(const Received& received, std::function<void()> work, std::functi
 }
 
 void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then) {
-  if (Status status = check_body_type(request); !status.ok()) return responder->reply(words(415, status.message(), ""));
+  if (Status status = check_body_type(request); !status.ok()) {
+    return responder->reply(words(415, status.message(), ""));
+  }
   auto received = std::make_shared<Received>();
   received->request = std::move(request);
   auto parsed = std::make_shared<Result<JsonValue>>(Status());

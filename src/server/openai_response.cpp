@@ -3,27 +3,17 @@
 
 #include <algorithm>
 
+#include "server/json_values.h"
+
 namespace bantam::server {
 namespace {
 
-JsonValue text_value(std::string_view text) {
-  return JsonValue::string(std::string(text));
-}
-
-JsonValue count(int64_t value) {
-  return JsonValue::number(value);
-}
-
-JsonValue real(double value) {
-  return JsonValue::number(json_number(value));
-}
-
 JsonValue token_entry(int32_t id, double logprob, const text::Tokenizer& tokenizer) {
   JsonValue bytes = JsonValue::array();
-  for (const char c : tokenizer.token_bytes(id)) bytes.items().push_back(count(static_cast<unsigned char>(c)));
+  for (const char c : tokenizer.token_bytes(id)) bytes.items().push_back(count_value(static_cast<unsigned char>(c)));
   return JsonValue::object({{"token", text_value(tokenizer.decode(std::span(&id, 1)))},
-                            {"id", count(id)},
-                            {"logprob", real(logprob)},
+                            {"id", count_value(id)},
+                            {"logprob", real_value(logprob)},
                             {"bytes", std::move(bytes)}});
 }
 
@@ -54,13 +44,14 @@ JsonValue completion_logprobs(std::span<const Sampled> list, size_t without, int
     const Sampled& token = list[i];
     const std::string piece = tokenizer.decode(std::span(&token.id, 1));
     tokens.items().push_back(text_value(piece));
-    offsets.items().push_back(count(*offset));
+    offsets.items().push_back(count_value(*offset));
     *offset += static_cast<int64_t>(piece.size());
-    logprobs.items().push_back(i >= without ? real(token.logprob) : JsonValue());
+    logprobs.items().push_back(i >= without ? real_value(token.logprob) : JsonValue());
     JsonValue top = JsonValue::object();
     for (const TokenLogprob& other : token.top) {
       const std::string name = tokenizer.decode(std::span(&other.id, 1));
-      if (top.find(name) == nullptr) top.set(name, real(other.logprob));  // two parts of characters can look alike
+      if (top.find(name) == nullptr)
+        top.set(name, real_value(other.logprob));  // two parts of characters can look alike
     }
     tops.items().push_back(i >= without ? std::move(top) : JsonValue());
   }
@@ -103,25 +94,25 @@ JsonValue usage_of(std::span<const engine::Generation> choices, size_t n) {
     cached += g.cached_tok;
   }
   return JsonValue::object(
-      {{"prompt_tokens", count(prompt)},
-       {"completion_tokens", count(completion)},
-       {"total_tokens", count(prompt + completion)},
-       {"prompt_tokens_details", JsonValue::object({{"cached_tokens", count(cached)}})},
-       {"completion_tokens_details", JsonValue::object({{"reasoning_tokens", count(reasoning)}})}});
+      {{"prompt_tokens", count_value(prompt)},
+       {"completion_tokens", count_value(completion)},
+       {"total_tokens", count_value(prompt + completion)},
+       {"prompt_tokens_details", JsonValue::object({{"cached_tokens", count_value(cached)}})},
+       {"completion_tokens_details", JsonValue::object({{"reasoning_tokens", count_value(reasoning)}})}});
 }
 
 JsonValue timings_of(const engine::Generation& g) {
-  const auto rate = [](int64_t n, double ms) { return real(ms > 0 ? 1000.0 * static_cast<double>(n) / ms : 0); };
-  const auto each = [](int64_t n, double ms) { return real(n > 0 ? ms / static_cast<double>(n) : 0); };
+  const auto rate = [](int64_t n, double ms) { return real_value(ms > 0 ? 1000.0 * static_cast<double>(n) / ms : 0); };
+  const auto each = [](int64_t n, double ms) { return real_value(n > 0 ? ms / static_cast<double>(n) : 0); };
   const int64_t read = g.prompt_tok - g.cached_tok;
   const auto predicted = static_cast<int64_t>(g.tokens.size());
-  return JsonValue::object({{"cache_n", count(g.cached_tok)},
-                            {"prompt_n", count(read)},
-                            {"prompt_ms", real(g.prompt_ms)},
+  return JsonValue::object({{"cache_n", count_value(g.cached_tok)},
+                            {"prompt_n", count_value(read)},
+                            {"prompt_ms", real_value(g.prompt_ms)},
                             {"prompt_per_token_ms", each(read, g.prompt_ms)},
                             {"prompt_per_second", rate(read, g.prompt_ms)},
-                            {"predicted_n", count(predicted)},
-                            {"predicted_ms", real(g.predicted_ms)},
+                            {"predicted_n", count_value(predicted)},
+                            {"predicted_ms", real_value(g.predicted_ms)},
                             {"predicted_per_token_ms", each(predicted, g.predicted_ms)},
                             {"predicted_per_second", rate(predicted, g.predicted_ms)}});
 }
@@ -129,7 +120,7 @@ JsonValue timings_of(const engine::Generation& g) {
 JsonValue response_head(const ResponseHead& head, std::string_view object) {
   return JsonValue::object({{"id", text_value(head.id)},
                             {"object", text_value(object)},
-                            {"created", count(head.created_s)},
+                            {"created", count_value(head.created_s)},
                             {"model", text_value(head.model)}});
 }
 
@@ -138,7 +129,7 @@ JsonValue chat_completion(const ResponseHead& head, std::span<const engine::Gene
   JsonValue list = JsonValue::array();
   for (size_t i = 0; i < choices.size(); ++i) {
     const engine::Generation& g = choices[i];
-    list.items().push_back(JsonValue::object({{"index", count(static_cast<int64_t>(i))},
+    list.items().push_back(JsonValue::object({{"index", count_value(static_cast<int64_t>(i))},
                                               {"message", assistant_message(g, fmt::format("call_{}_{}", head.id, i))},
                                               {"logprobs", with_logprobs ? chat_logprobs(g, tokenizer) : JsonValue()},
                                               {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
@@ -160,7 +151,7 @@ JsonValue text_completion(const ResponseHead& head, const CompletionParts& parts
     tokens.insert(tokens.end(), g.tokens.begin(), g.tokens.end());
     int64_t offset = 0;
     list.items().push_back(JsonValue::object(
-        {{"index", count(static_cast<int64_t>(i))},
+        {{"index", count_value(static_cast<int64_t>(i))},
          {"text", text_value(text)},
          {"logprobs",
           parts.with_logprobs ? completion_logprobs(tokens, echo ? 1 : 0, &offset, tokenizer) : JsonValue()},

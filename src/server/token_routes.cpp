@@ -1,5 +1,6 @@
 // /tokenize, /detokenize, /tokenizer_info and /apply-template: what the model would read, without running it.
 #include "server/api.h"
+#include "server/json_values.h"
 #include "server/request_fields.h"
 
 namespace bantam::server {
@@ -9,10 +10,6 @@ JsonValue ids_value(std::span<const int32_t> ids) {
   JsonValue out = JsonValue::array();
   for (const int32_t id : ids) out.items().push_back(JsonValue::number(int64_t{id}));
   return out;
-}
-
-JsonValue text_value(std::string_view text) {
-  return JsonValue::string(std::string(text));
 }
 
 using Body = std::function<Result<JsonValue>(const JsonValue& body, const ModelFace& model)>;

@@ -3,11 +3,12 @@ wire: one server with the house model, which can add, extract and call tools."""
 import base64
 import json
 import math
+import signal
 import struct
 import unittest
 
 from server import Server
-from support import main
+from support import environment, main
 
 SERVER = None
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -22,16 +23,22 @@ def setUpModule():
 
 
 def tearDownModule():
-    SERVER.close()
+    SERVER.stop(signal.SIGTERM)
 
 
 class Api(unittest.TestCase):
     maxDiff = None
 
     def post(self, path, body, expect=200):
-        status, reply = SERVER.post(path, body)
+        status, _, reply = SERVER.post(path, body)
         self.assertEqual(status, expect, reply)
-        return reply
+        return json.loads(reply)
+
+    def get(self, path):
+        return json.loads(SERVER.get(path)[2])
+
+    def events(self, path, body):
+        return SERVER.events(path, {**body, "stream": True})
 
 
 class Messages(Api):
@@ -63,7 +70,7 @@ class Messages(Api):
     def both(self, **more):
         """A request whole and streamed: equal but for ids and what came from the cache."""
         body = {**self.BODY, **more}
-        streamed, whole = self.whole_of(SERVER.events("/v1/messages", body)), self.post("/v1/messages", body)
+        streamed, whole = self.whole_of(self.events("/v1/messages", body)), self.post("/v1/messages", body)
         total = lambda m: m["usage"]["input_tokens"] + m["usage"]["cache_read_input_tokens"]
         self.assertEqual(total(streamed), total(whole))
         for message in (streamed, whole):
@@ -131,7 +138,7 @@ class Messages(Api):
 
     def test_unknown_fields_are_named(self):
         body = {**self.BODY, "messages": ASK_SUM, "frobnicate": 1, "tools": [{"type": "bash_20250124", "name": "bash"}], "metadata": {"user_id": "u"}}
-        status, headers, _ = SERVER.request("POST", "/v1/messages", body)
+        status, headers, _ = SERVER.post("/v1/messages", body)
         self.assertEqual((status, headers["x-bantam-warning"]), (200, "ignored fields: frobnicate, tools[0](bash_20250124)"))
 
 
@@ -140,7 +147,7 @@ class Responses(Api):
 
     def both(self, **more):
         body = {**self.BODY, **more}
-        events = SERVER.events("/v1/responses", body)
+        events = self.events("/v1/responses", body)
         self.assertEqual([data["sequence_number"] for _, data in events], list(range(len(events))))
         self.assertEqual([name for name, _ in events], [data["type"] for _, data in events])
         self.assertEqual([name for name, _ in events[:2]], ["response.created", "response.in_progress"])
@@ -170,7 +177,7 @@ class Responses(Api):
 
     def test_a_tool_there_and_back(self):
         tools = [{"type": "web_search"}, {"type": "function", **OPENAI_TOOL}]
-        status, headers, _ = SERVER.request("POST", "/v1/responses", {**self.BODY, "input": "hi", "tools": tools})
+        status, headers, _ = SERVER.post("/v1/responses", {**self.BODY, "input": "hi", "tools": tools})
         self.assertEqual((status, headers["x-bantam-warning"]), (200, "ignored fields: tools[0](web_search)"))
         call = self.both(input=ASK_TOOL, tools=tools, reasoning={"effort": "none"})
         item = call["output"][-1]
@@ -190,8 +197,8 @@ class Completions(Api):
         body = {"prompt": "What is 12 + 30?", "max_tokens": 8, "temperature": 0, "logprobs": 2}
         whole = self.post("/v1/completions", body)["choices"][0]
         text, joined = "", {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
-        for _, data in SERVER.events("/v1/completions", body):
-            for choice in data["choices"] if data != "[DONE]" else []:
+        for data in self.events("/v1/completions", body):
+            for choice in data["choices"]:
                 text += choice["text"]
                 for key, values in (choice["logprobs"] or {}).items():
                     joined[key] += values
@@ -234,9 +241,14 @@ class Embeddings(Api):
 class Ollama(Api):
     OPTIONS = {"temperature": 0, "num_predict": 200}
 
+    def lines(self, path, body):
+        status, headers, reply = SERVER.post(path, body)
+        self.assertEqual((status, headers["content-type"]), (200, "application/x-ndjson"), reply)
+        return [json.loads(line) for line in reply.decode().splitlines()]
+
     def both(self, path, **body):
         body["options"] = {**self.OPTIONS, **body.get("options", {})}
-        lines, whole = SERVER.lines(path, body), self.post(path, {**body, "stream": False})
+        lines, whole = self.lines(path, body), self.post(path, {**body, "stream": False})
         self.assertEqual([line["done"] for line in lines], [False] * (len(lines) - 1) + [True])
         joined, calls = {"content": "", "thinking": ""}, []
         for line in lines:
@@ -255,10 +267,10 @@ class Ollama(Api):
         return whole
 
     def test_about_models(self):
-        self.assertRegex(SERVER.get("/api/version")[1]["version"], r"^\d+\.\d+\.\d+$")
-        tag = SERVER.get("/api/tags")[1]["models"][0]
+        self.assertRegex(self.get("/api/version")["version"], r"^\d+\.\d+\.\d+$")
+        tag = self.get("/api/tags")["models"][0]
         self.assertEqual((tag["name"], tag["details"]["family"], len(tag["digest"])), ("bantam-nano", "qwen3", 64))
-        self.assertEqual(SERVER.get("/api/ps")[1]["models"][0]["model"], "bantam-nano")
+        self.assertEqual(self.get("/api/ps")["models"][0]["model"], "bantam-nano")
         shown = self.post("/api/show", {"model": "bantam-nano"})
         self.assertEqual(shown["capabilities"], ["completion", "tools", "thinking"])
         self.assertEqual(shown["model_info"]["qwen3.embedding_length"], 256)
@@ -289,17 +301,18 @@ class Ollama(Api):
 
 class Words(unittest.TestCase):
     def test_each_api_refuses_in_its_own_words(self):
-        from support import environment
-        with Server(env=environment(BANTAM_API_KEY="secret")) as guarded:
-            status, body = guarded.post("/v1/messages", {})
-            self.assertEqual((status, body["type"], body["error"]["type"]), (401, "error", "authentication_error"))
-            status, body = guarded.post("/api/chat", {})
-            self.assertEqual((status, list(body)), (401, ["error"]))
-            self.assertIsInstance(body["error"], str)
-            status, body = guarded.post("/v1/responses", {})
-            self.assertEqual((status, body["error"]["code"]), (401, "invalid_api_key"))
-            status, _ = guarded.post("/v1/messages/count_tokens", {"messages": ASK_SUM}, headers={"x-api-key": "secret"})
-            self.assertEqual(status, 200)
+        guarded = Server(env=environment(BANTAM_API_KEY="secret"))
+        self.addCleanup(guarded.stop)
+
+        def refused(path):
+            status, _, reply = guarded.post(path, {})
+            self.assertEqual(status, 401)
+            return json.loads(reply)
+        body = refused("/v1/messages")
+        self.assertEqual((body["type"], body["error"]["type"]), ("error", "authentication_error"))
+        self.assertIsInstance(refused("/api/chat")["error"], str)
+        self.assertEqual(refused("/v1/responses")["error"]["code"], "invalid_api_key")
+        self.assertEqual(guarded.post("/v1/messages/count_tokens", {"messages": ASK_SUM}, {"x-api-key": "secret"})[0], 200)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Uses the house model, which adds small numbers and calls tools. Nothing leaves t
 """
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -39,6 +40,15 @@ TOOLS = [{"type": "function", "function": FUNCTION}]
 RESULT = '{"temperature": 21, "condition": "sunny"}'
 OFF, ON = {"enable_thinking": False}, {"enable_thinking": True}
 failures, passed = [], 0
+
+
+@contextlib.contextmanager
+def running(*args, **more):
+    server = Server(*args, **more)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def behaviour(test):
@@ -202,7 +212,7 @@ def chat_tour(server):
 
     @behaviour
     def chat_logit_bias():
-        ids = [i["id"] for i in server.post("/tokenize", {"content": "42", "with_pieces": True})[1]["tokens"]]
+        ids = [i["id"] for i in json.loads(server.post("/tokenize", {"content": "42", "with_pieces": True})[2])["tokens"]]
         assert "42" not in ask(logit_bias={str(i): -100 for i in ids}, max_tokens=20).choices[0].message.content
 
     @behaviour
@@ -414,28 +424,27 @@ def anthropic_tour(server):
                 assert (await stream.get_final_message()).content[0].text == reply.content[0].text
 
 
-def access_tour():
-    with Server("", SECOND, "--queue", "0", "--parallel", "1", env=environment(BANTAM_API_KEY="secret")) as server:
-        openai_client = lambda key: openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0)
-        ask = lambda key, model=NAME: openai_client(key).chat.completions.create(model=model, messages=SUM, max_tokens=5)
+def access_tour(server):
+    openai_client = lambda key: openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0)
+    ask = lambda key, model=NAME: openai_client(key).chat.completions.create(model=model, messages=SUM, max_tokens=5)
 
-        @behaviour
-        def wrong_key():
-            assert raises(openai.AuthenticationError, lambda: ask("wrong")).code == "invalid_api_key"
-            raises(anthropic.AuthenticationError, lambda: anthropic.Anthropic(base_url=server.url, api_key="wrong").messages.create(model=NAME, max_tokens=1, messages=SUM))
-            assert ask("secret").choices
+    @behaviour
+    def wrong_key():
+        assert raises(openai.AuthenticationError, lambda: ask("wrong")).code == "invalid_api_key"
+        raises(anthropic.AuthenticationError, lambda: anthropic.Anthropic(base_url=server.url, api_key="wrong").messages.create(model=NAME, max_tokens=1, messages=SUM))
+        assert ask("secret").choices
 
-        @behaviour
-        def unknown_model():
-            assert raises(openai.NotFoundError, lambda: ask("secret", "nobody")).code == "model_not_found"
-            error = raises(anthropic.NotFoundError, lambda: anthropic.Anthropic(base_url=server.url, api_key="secret", max_retries=0).messages.create(model="nobody", max_tokens=1, messages=SUM))
-            assert error.body["error"]["type"] == "not_found_error"
+    @behaviour
+    def unknown_model():
+        assert raises(openai.NotFoundError, lambda: ask("secret", "nobody")).code == "model_not_found"
+        error = raises(anthropic.NotFoundError, lambda: anthropic.Anthropic(base_url=server.url, api_key="secret", max_retries=0).messages.create(model="nobody", max_tokens=1, messages=SUM))
+        assert error.body["error"]["type"] == "not_found_error"
 
-        @behaviour
-        def full_queue():
-            client = openai_client("secret")
-            error = raises(openai.RateLimitError, lambda: client.chat.completions.create(model=NAME, messages=SUM, n=2))
-            assert error.code == "queue_full" and error.response.headers["retry-after"]
+    @behaviour
+    def full_queue():
+        client = openai_client("secret")
+        error = raises(openai.RateLimitError, lambda: client.chat.completions.create(model=NAME, messages=SUM, n=2))
+        assert error.code == "queue_full" and error.response.headers["retry-after"]
 
 
 # langchain's cases that this server or a model of 5 million parameters cannot pass, with the reason.
@@ -491,7 +500,7 @@ for name, reason in LEFT_OUT.items():
 
 
 def langchain_tour(server):
-    other = server.get("/v1/models")[1]["data"][1]["id"]
+    other = json.loads(server.get("/v1/models")[2])["data"][1]["id"]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "test_bantam.py")
         with open(path, "w", encoding="utf-8") as file:
@@ -504,13 +513,14 @@ def langchain_tour(server):
         failures.append("langchain")
 
 
-with Server() as shared:
+with running() as shared:
     chat_tour(shared)
     other_openai_tour(shared)
     anthropic_tour(shared)
 if not ARGS.no_langchain:
-    with Server("", SECOND) as two:
+    with running("", SECOND) as two:
         langchain_tour(two)
-access_tour()
+with running("", SECOND, "--queue", "0", "--parallel", "1", env=environment(BANTAM_API_KEY="secret")) as small:
+    access_tour(small)
 print("%d behaviours hold%s" % (passed, "; FAILED: " + ", ".join(failures) if failures else ""))
 sys.exit(1 if failures else 0)
