@@ -71,6 +71,15 @@ class Session {
   // A second timeline with the same past; full pages are shared, nothing is recomputed.
   Result<Session> fork() const;
 
+  // Writes the timeline and its keys and values to a file, as far as whole pages of 64 tokens go; returns how many
+  // tokens the file holds.
+  Result<int64_t> save(const std::string& path) const;
+  // Makes the timeline what a file of save() holds, nothing computed; returns how many tokens that is. kBadInput for a
+  // damaged file and for one of another model, numerics mode, type of keys and values or stretching of the context,
+  // kContextFull when there is no room: the timeline stays as it was, except when damage is found in the keys and
+  // values themselves; then it is empty.
+  Result<int64_t> restore(const std::string& path);
+
   // Chooses the next token from the logits without appending it. `generated_from`: index of the first token that
   // counts as generated for presence and frequency penalties. REQUIRES: has_logits().
   Sampled sample(const SamplingOptions& options, int64_t generated_from) const;

@@ -22,7 +22,8 @@ constexpr std::string_view kHelp =
   /undo              take the last message and its answer back
   /drop              drop the oldest exchange, to make room
   /clear             start over (the system message stays)
-  /save FILE         write the conversation; /load FILE reads one
+  /save FILE [--kv]  write the conversation, with --kv what was read of it too, so that /load FILE need not read it
+                     again; /load FILE reads one
   /tokens            the last answer, token by token
   /ctx               how full the context is
   /quit              leave (also Ctrl+D)
@@ -98,8 +99,15 @@ void set(ChatState& state, std::string_view arguments) {
   }
 }
 
-Status save(const ChatState& state, const std::string& path) {
-  if (path.empty()) return usage_error("expected /save FILE");
+std::string kv_path(const std::string& path) {
+  return path + ".kv";
+}
+
+Status save(const ChatState& state, std::string path) {
+  constexpr std::string_view kWithKv = " --kv";
+  const bool with_kv = path.ends_with(kWithKv);
+  if (with_kv) path.resize(path.size() - kWithKv.size());
+  if (path.empty()) return usage_error("expected /save FILE, or /save FILE --kv");
   JsonValue out = JsonValue::object();
   out.set("model", JsonValue::string(state.model.name));
   out.set("messages", state.messages);
@@ -107,6 +115,9 @@ Status save(const ChatState& state, const std::string& path) {
   BANTAM_TRY(file.write(to_pretty_json(out) + "\n"));
   BANTAM_TRY(file.commit());
   fmt::print(stderr, "saved {} messages to {}\n", state.messages.items().size(), path);
+  if (!with_kv) return {};
+  BANTAM_TRY_ASSIGN(const int64_t tok, state.session.save(kv_path(path)));
+  fmt::print(stderr, "saved {} tokens as they were read to {}\n", with_commas(tok), kv_path(path));
   return {};
 }
 
@@ -125,6 +136,13 @@ Status load(ChatState& state, const std::string& path) {
   }
   state.messages = *messages;
   fmt::print(stderr, "{} messages from {}\n", messages->items().size(), path);
+  if (!file_exists(kv_path(path))) return {};
+  const auto tok = state.session.restore(kv_path(path));
+  if (tok.ok()) {
+    fmt::print(stderr, "{} tokens need not be read again\n", with_commas(*tok));
+  } else {
+    fmt::print(stderr, "the conversation will be read again: {}\n", tok.status().message());
+  }
   return {};
 }
 

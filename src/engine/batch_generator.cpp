@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/kv_snapshot.h"
 #include "engine/runner.h"
 #include "engine/sampler.h"
 
@@ -111,6 +113,34 @@ bool BatchGenerator::cancel(int64_t id) {
   running.pool.reset();
   end(id);
   return true;
+}
+
+Result<int64_t> BatchGenerator::save_prefix(const std::string& owner, std::span<const int32_t> tokens,
+                                            const std::string& path) {
+  BANTAM_CHECK(!in_step_);
+  EngineImpl& impl = engine_.impl();
+  const std::vector<int32_t> pages = scheduler_.find_prefix(owner, tokens);
+  auto saved = write_kv_snapshot(path, impl.kv_identity(), tokens, impl.kv(), pages);
+  scheduler_.give_back(pages);
+  return saved;
+}
+
+Result<int64_t> BatchGenerator::restore_prefix(const std::string& owner, const std::string& path) {
+  BANTAM_CHECK(!in_step_);
+  if (!options_.prefix_cache) return usage_error("{}: beginnings are not remembered here", path);
+  EngineImpl& impl = engine_.impl();
+  BANTAM_TRY_ASSIGN(const KvSnapshot snapshot,
+                    KvSnapshot::open(path, impl.kv_identity(), impl.kv().layout(), engine_.info().vocab_rows));
+  std::vector<int32_t> pages = scheduler_.take_pages(snapshot.pages());
+  for (size_t i = 0; i < pages.size(); ++i) {
+    Status status = snapshot.read_page(static_cast<int64_t>(i), &impl.kv(), pages[i]);
+    if (status.ok()) continue;
+    scheduler_.give_back(pages);
+    return status;
+  }
+  const size_t tok = pages.size() * static_cast<size_t>(kernels::kPageTok);
+  scheduler_.add_prefix(owner, snapshot.tokens().first(tok), std::move(pages));
+  return static_cast<int64_t>(tok);
 }
 
 Status BatchGenerator::step() {

@@ -55,6 +55,12 @@ class BatchGenerator {
   bool cancel(int64_t id);
   // One forward over whoever has something to compute.
   Status step();
+  // Writes what the tree knows of the beginning of `tokens`, with its keys and values, to a file (kv_snapshot.h);
+  // returns how many tokens that is. Not within a step, nor restore_prefix.
+  Result<int64_t> save_prefix(const std::string& owner, std::span<const int32_t> tokens, const std::string& path);
+  // Puts a file's beginning into the owner's tree, as much of it as there are pages for that no request needs; returns
+  // how many tokens that is. Errors as Session::restore; kUsage when beginnings are not remembered at all.
+  Result<int64_t> restore_prefix(const std::string& owner, const std::string& path);
   bool idle() const { return scheduler_.idle(); }
   Scheduler::Counts counts() const { return scheduler_.counts(); }
   const SchedulerOptions& options() const { return options_; }

@@ -170,6 +170,33 @@ Status EngineImpl::fork(const SessionImpl& from, SessionImpl* to) {
   return {};
 }
 
+const engine::KvIdentity& EngineImpl::kv_identity() {
+  if (kv_identity_.weights.empty()) {
+    kv_identity_ = engine::kv_identity(info_.name, weights_, rope_, workspace_.ctx.numerics, kv_.layout(), *pool_);
+  }
+  return kv_identity_;
+}
+
+Result<int64_t> EngineImpl::save(const SessionImpl& session, const std::string& path) {
+  return engine::write_kv_snapshot(path, kv_identity(), session.tokens_, kv_, session.pages_);
+}
+
+Result<int64_t> EngineImpl::restore(SessionImpl& session, const std::string& path) {
+  BANTAM_TRY_ASSIGN(const engine::KvSnapshot snapshot,
+                    engine::KvSnapshot::open(path, kv_identity(), kv_.layout(), info_.vocab_rows));
+  BANTAM_TRY(check_room(session, 0, snapshot.tokens()));
+  truncate(session, 0);
+  grow(session, static_cast<int64_t>(snapshot.tokens().size()));
+  session.tokens_.assign(snapshot.tokens().begin(), snapshot.tokens().end());
+  for (int64_t i = 0; i < snapshot.pages(); ++i) {
+    Status status = snapshot.read_page(i, &kv_, session.pages_[static_cast<size_t>(i)]);
+    if (status.ok()) continue;
+    truncate(session, 0);
+    return status;
+  }
+  return static_cast<int64_t>(session.tokens_.size());
+}
+
 Status EngineImpl::fill_with_noise(SessionImpl& session, int64_t n, uint64_t seed) {
   BANTAM_CHECK(session.tokens_.empty());
   if (n > info_.context_tok || page_count(n) > kv_.free_pages()) {

@@ -9,6 +9,7 @@
 
 #include "bantam/engine.h"
 #include "engine/kv_pool.h"
+#include "engine/kv_snapshot.h"
 #include "engine/packed_cache.h"
 #include "engine/sampler.h"
 #include "model/plan.h"
@@ -77,6 +78,12 @@ class EngineImpl {
   void truncate(SessionImpl& session, int64_t n);
   Status fork(const SessionImpl& from, SessionImpl* to);
 
+  // As Session::save and Session::restore.
+  Result<int64_t> save(const SessionImpl& session, const std::string& path);
+  Result<int64_t> restore(SessionImpl& session, const std::string& path);
+  // What this engine's keys and values depend on. The first call reads all weights.
+  const engine::KvIdentity& kv_identity();
+
   // Makes the session n tokens long with generated keys and values instead of computed ones, so that speed at depth
   // can be measured without hours of prefill. For benchmarks.
   Status fill_with_noise(SessionImpl& session, int64_t n, uint64_t seed);
@@ -108,6 +115,7 @@ class EngineImpl {
   model::Rope rope_;
   model::Workspace workspace_;
   engine::KvPool kv_;
+  engine::KvIdentity kv_identity_;  // of no weights: not asked for yet
   engine::TokenMask mask_;
   engine::SamplerScratch sampler_scratch_;
   // One step's batch, reserved at load so that a step allocates nothing.

@@ -271,7 +271,7 @@ void Scheduler::remember(Timeline& timeline) {
 }
 
 void Scheduler::release_pages(Timeline& timeline) {
-  for (auto page = timeline.pages.rbegin(); page != timeline.pages.rend(); ++page) pages_->release(*page);
+  give_back(timeline.pages);
   timeline.pages.clear();
   timeline.computed = timeline.remembered = 0;
 }
@@ -299,6 +299,28 @@ void Scheduler::remove(Timeline& timeline) {
     owners_.erase(timeline.owner);  // keys that come and go must not pile up
   }
   requests_.erase(timeline.id);
+}
+
+std::vector<int32_t> Scheduler::find_prefix(const std::string& owner, std::span<const int32_t> tokens) {
+  std::vector<int32_t> pages;
+  tree_.match(owner, tokens, &pages);
+  return pages;
+}
+
+std::vector<int32_t> Scheduler::take_pages(int64_t wanted) {
+  tree_.evict(wanted);
+  std::vector<int32_t> pages;
+  for (int64_t n = std::min(wanted, pages_->free_pages()); n > 0; --n) pages.push_back(pages_->allocate());
+  return pages;
+}
+
+void Scheduler::add_prefix(const std::string& owner, std::span<const int32_t> tokens, std::vector<int32_t> pages) {
+  tree_.insert(owner, tokens, pages);
+  give_back(pages);
+}
+
+void Scheduler::give_back(std::span<const int32_t> pages) {
+  for (auto page = pages.rbegin(); page != pages.rend(); ++page) pages_->release(*page);
 }
 
 std::span<const int32_t> Scheduler::tokens(int64_t id) const {

@@ -80,6 +80,15 @@ class Scheduler {
   // The forward was computed. `choices`: one for every part that wants a token, in order.
   void end_step(std::span<const Choice> choices);
 
+  // The pages of the longest beginning of `tokens` that the tree knows; each is retained for the caller.
+  std::vector<int32_t> find_prefix(const std::string& owner, std::span<const int32_t> tokens);
+  // Up to `wanted` pages that are the caller's to fill: free ones and those remembered for nobody's use now.
+  std::vector<int32_t> take_pages(int64_t wanted);
+  // Puts computed pages into the tree; page i holds tokens [page_tok * i, page_tok * (i + 1)). The caller's references
+  // go to the tree or away.
+  void add_prefix(const std::string& owner, std::span<const int32_t> tokens, std::vector<int32_t> pages);
+  void give_back(std::span<const int32_t> pages);
+
   // Most tokens one request can have: the context, or all pages.
   int64_t limit_tok() const;
   bool idle() const { return requests_.empty(); }

@@ -81,6 +81,13 @@ Result<Session> Session::fork() const {
   return Session(std::move(copy));
 }
 
+Result<int64_t> Session::save(const std::string& path) const {
+  return impl_->engine_->save(*impl_, path);
+}
+Result<int64_t> Session::restore(const std::string& path) {
+  return impl_->engine_->restore(*impl_, path);
+}
+
 Sampled Session::sample(const SamplingOptions& options, int64_t generated_from) const {
   BANTAM_CHECK(has_logits());
   const std::span<const int32_t> context = tokens();

@@ -51,6 +51,27 @@ class Piped(Case):
         self.write("bad.json", '{"messages": [{"role": "user"}]}')
         self.assertIn("expected", self.run_bantam("chat", stdin="/load %s\n" % self.path("bad.json")).err)
 
+    def test_what_was_read_is_kept(self):
+        path = self.path("talk.json")
+        talk = "/system %s\nfirst\n/save %s --kv\n" % ("Be brief and kind. " * 20, path)
+        self.assertIn("tokens as they were read", self.run_bantam("chat", "--temperature", "0", "-n", "3", stdin=talk).err)
+        more = "/load %s\nsecond\n" % path
+        again = self.run_bantam("chat", "--temperature", "0", "-n", "3", stdin=more)
+        self.assertIn("need not be read again", again.err)
+        other = self.run_bantam("chat", "--temperature", "0", "-n", "3", "--kv", "f32", stdin=more)
+        self.assertIn("will be read again", other.err)
+        self.assertIn("expected keys and values as f32, got f16", other.err)
+        os.remove(path + ".kv")
+        anew = self.run_bantam("chat", "--temperature", "0", "-n", "3", stdin=more)
+        self.assertNotIn("read again", anew.err)
+        self.assertEqual(again.out, anew.out)
+
+    def test_a_budget_of_thinking(self):
+        reply = self.run_bantam("chat", "--temperature", "0", "-n", "60", "--think", stdin="/set budget 0\nhello\n/set budget x\n/expand\n")
+        self.assertIn("Considering the limited time", reply.err)
+        self.assertIn("the thinking was ended", reply.err)
+        self.assertIn("cannot set", reply.err)
+
     def test_several_lines_in_one_message(self):
         path = self.path("t.json")
         self.run_bantam("chat", "-n", "1", stdin='one\\\ntwo\n"""three\n\nfour"""\n"""\nfive\n"""\n/save %s\n' % path)
