@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 
 #include "cli/build_info.h"
 #include "cli/command.h"
+#include "cli/hub_settings.h"
 #include "cli/loaded_model.h"
 #include "cli/terminal.h"
+#include "hub/run_record.h"
 #include "server/server.h"
 
 namespace bantam::cli {
@@ -83,9 +86,20 @@ Status serve(Options& options) {
     note(options.output, "no model was named: serving bantam-nano, the small house model in the program");
   }
   server::ServerEvents events;
-  events.listening = [](const std::string& url) {
+  std::optional<hub::RunFile> run;
+  events.listening = [&](const std::string& url) {
+    auto made = hub::RunFile::create(runs_folder(), {.url = url});
+    if (made.ok())
+      run.emplace(std::move(*made));
+    else
+      detail(options.output, fmt::format("`bantam ps` will not know of this server: {}", made.status().message()));
     fmt::print(stderr, "listening on {}\n", url);
     std::fflush(stderr);
+  };
+  events.models = [&](const std::vector<std::pair<std::string, int64_t>>& models) {
+    std::vector<hub::RunningModel> held;
+    for (const auto& [name, bytes] : models) held.push_back({name, bytes});
+    if (run && !run->update(std::move(held)).ok()) detail(options.output, "cannot tell `bantam ps` what is loaded");
   };
   events.note = [&](const std::string& text) { note(options.output, text); };
   return server::serve(model_specs(options), wish, events);
@@ -154,6 +168,8 @@ void add_serve(CLI::App& app, Dispatch& dispatch) {
   command->add_flag("--insecure-no-auth", wish.insecure, "allow a public address without a key");
   add_list_option(*command, "--allow-host", &options.hosts, "a Host name to answer to, beside localhost; repeatable");
   add_list_option(*command, "--cors-origin", &options.origins, "a web page's origin that may call; repeatable");
+  command->add_option("--slots", wish.slots_folder, "a folder where /slots may keep conversations' keys and values")
+      ->check(CLI::ExistingDirectory);
   command->add_flag("!--no-web", wish.web, "without the web page at /");
   add_limit_options(*command, options);
   add_template_option(*command, &options.template_name);

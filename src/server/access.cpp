@@ -1,6 +1,7 @@
 // See access.h. Keys are compared as digests in constant time, all of them, whichever fits.
 #include "server/access.h"
 
+#include <fmt/ranges.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
@@ -100,16 +101,15 @@ std::optional<HttpReply> AccessPolicy::check_origin(const HttpRequest& request) 
 std::optional<HttpReply> AccessPolicy::check_key(const HttpRequest& request, std::string* owner) const {
   if (digests_.empty()) return std::nullopt;
   const auto shown = digest(presented_key(request));
-  int found = -1;
-  for (size_t i = 0; i < digests_.size(); ++i) {
-    if (CRYPTO_memcmp(shown.data(), digests_[i].data(), shown.size()) == 0) found = static_cast<int>(i);
-  }
-  if (found < 0) {
+  bool found = false;
+  for (const auto& known : digests_) found |= CRYPTO_memcmp(shown.data(), known.data(), shown.size()) == 0;
+  if (!found) {
     HttpReply refusal = error_reply(401, "a valid API key is needed: Authorization: Bearer KEY", "invalid_api_key");
     refusal.headers.emplace_back("WWW-Authenticate", "Bearer");
     return refusal;
   }
-  *owner = "key" + std::to_string(found);
+  // A name that does not depend on the other keys and tells nothing of this one.
+  *owner = fmt::format("key-{:02x}", fmt::join(shown.begin(), shown.begin() + 8, ""));
   return std::nullopt;
 }
 

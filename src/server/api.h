@@ -25,6 +25,7 @@ struct Api {
   std::string version;
   std::function<bool()> draining;
   std::function<int64_t()> connections;
+  std::string slots_folder;  // "": no slots
   int64_t next_id = 1;
 
   // "chatcmpl-1f", unique in this server's life and, by its start time, between lives.
@@ -93,6 +94,7 @@ void add_anthropic_routes(Router& router, Api& api);
 void add_ollama_routes(Router& router, Api& api);
 void add_token_routes(Router& router, Api& api);  // /tokenize and its kin
 void add_admin_routes(Router& router, Api& api);  // /health, /metrics, /v1/models, /openapi.json
-void add_web_routes(Router& router);               // the page at /
+void add_slot_routes(Router& router, Api& api);   // kept conversations
+void add_web_routes(Router& router);              // the page at /
 
 }  // namespace bantam::server

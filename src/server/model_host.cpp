@@ -320,6 +320,18 @@ void ModelHost::warm(const ModelLease& model, std::string owner, std::vector<int
   }
 }
 
+void ModelHost::on_engine(const ModelLease& model, std::function<void(engine::BatchGenerator&)> work,
+                          std::function<void()> then) {
+  for (const auto& entry : entries_) {
+    if (!entry->loaded || &entry->loaded->face != model.get()) continue;
+    engine_->command([this, loaded = entry->loaded, work = std::move(work), then = guarded(std::move(then))] {
+      work(*loaded->batch);
+      engine_->event(then);
+    });
+    return;
+  }
+}
+
 void ModelHost::aside(std::function<void()> work, std::function<void()> then) {
   aside_->run([this, work = std::move(work), then = guarded(std::move(then))] {
     work();

@@ -109,6 +109,9 @@ class ModelHost {
   void cancel(int64_t work);
   // Computes the keys and values of these tokens when nothing else is to be done, for a request that will begin so.
   void warm(const ModelLease& model, std::string owner, std::vector<int32_t> ids);
+  // Runs `work` on the engine thread between two steps, then `then` here.
+  void on_engine(const ModelLease& model, std::function<void(engine::BatchGenerator&)> work,
+                 std::function<void()> then);
   // Runs `work` beside the I/O thread, then `then` on it: for long texts, whose reading would hold others up.
   void aside(std::function<void()> work, std::function<void()> then);
 

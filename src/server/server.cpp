@@ -39,6 +39,7 @@ class Server {
         deadline_(io_) {
     api_.draining = [this] { return draining_; };
     api_.connections = [this] { return http_.counts().connections; };
+    api_.slots_folder = options_.slots_folder;
     add_openai_chat_routes(router_, api_);
     add_openai_completion_routes(router_, api_);
     add_openai_responses_routes(router_, api_);
@@ -47,13 +48,17 @@ class Server {
     add_ollama_routes(router_, api_);
     add_token_routes(router_, api_);
     add_admin_routes(router_, api_);
+    if (!options.slots_folder.empty()) add_slot_routes(router_, api_);
     if (options.web) add_web_routes(router_);
   }
 
   Status run() {
     BANTAM_TRY(http_.listen(options_.listen));
     host_.with_model("", [this](Result<ModelLease> model) {
-      if (model.ok()) return events_.listening(http_.url());
+      if (model.ok()) {
+        events_.listening(http_.url());
+        return tell_models();
+      }
       result_ = model.status();
       io_.stop();
     });
@@ -128,18 +133,30 @@ class Server {
     tick_.async_wait([this](error_code error) {
       if (error) return;
       host_.tick();
+      tell_models();
       tick();
     });
   }
 
+  void tell_models() {
+    std::vector<std::pair<std::string, int64_t>> loaded;
+    for (const auto& state : host_.models()) {
+      if (state.face != nullptr) loaded.emplace_back(state.id, state.bytes);
+    }
+    if (loaded == told_) return;
+    told_ = std::move(loaded);
+    events_.models(told_);
+  }
+
   ServerOptions options_;
   ServerEvents events_;
+  std::vector<std::pair<std::string, int64_t>> told_;
   asio::io_context io_{1};
   AccessPolicy access_;
   Metrics metrics_;
   ModelHost host_;
   Router router_;
-  Api api_{host_, metrics_, options_.version, {}, {}};
+  Api api_{host_, metrics_, options_.version, {}, {}, {}};
   HttpServer http_;
   asio::signal_set signals_;
   asio::steady_timer tick_, deadline_;

@@ -17,16 +17,19 @@ struct ServerOptions {
   HttpLimits limits;
   AccessOptions access;
   HostOptions host;
-  bool insecure = false;  // a public address without a key
-  bool web = true;        // the web UI at /
-  double drain_s = 30;    // after SIGTERM: longest wait for answers in work
+  bool insecure = false;     // a public address without a key
+  bool web = true;           // the web UI at /
+  std::string slots_folder;  // where conversations may be kept; "": nowhere
+  double drain_s = 30;       // after SIGTERM: longest wait for answers in work
   std::string version;
 };
 
 // What the caller hears; on the I/O thread.
 struct ServerEvents {
   std::function<void(const std::string& url)> listening;  // the first model is there, requests are taken
-  std::function<void(const std::string& text)> note;      // one line for a log: no prompts, no answers
+  // What is loaded has changed: names and bytes of weights.
+  std::function<void(const std::vector<std::pair<std::string, int64_t>>&)> models;
+  std::function<void(const std::string& text)> note;  // one line for a log: no prompts, no answers
 };
 
 // Serves until SIGINT or SIGTERM: the first drains, the second stops. kUsage for a public address without a key; errors

@@ -46,7 +46,7 @@ class Generate(Case):
             chat("plain", "What is 2 + 2?", enable_thinking=False),
             chat("thinking", "What is 12 + 30?", max_tokens=60),
             chat("effort", "What is 12 + 30?", reasoning_effort="none"),
-            chat("two", "Hello!", n=2, temperature=1, seed=5, logprobs=True, top_logprobs=2),
+            chat("two", "Hello!", n=2, temperature=1, seed=5, logprobs=True, top_logprobs=2, enable_thinking=False),
             chat("parts", [{"type": "text", "text": "What is "}, {"type": "text", "text": "2 + 2?"}], enable_thinking=False),
             chat("tools", "What time is it in Oslo?", tools=[tool], max_completion_tokens=60, enable_thinking=False),
             chat("no-tools", "What time is it in Oslo?", tools=[tool], tool_choice="none", enable_thinking=False),

@@ -206,6 +206,52 @@ class Life(Case):
         self.assertEqual(status, 404)
         self.assertIn("a, b", json.loads(data)["error"]["message"])
 
+    def test_kept_conversations(self):
+        body = {"messages": [{"role": "user", "content": "word " * 200 + "What is 2 + 3?"}], "temperature": 0, "max_tokens": 40}
+        os.mkdir(self.path("slots"))
+        replies, tokens = [], []
+        for _ in range(2):
+            server = Server("--slots", self.path("slots"))
+            self.addCleanup(server.stop)
+            status, _, data = server.post("/slots/restore", {"name": "talk"})
+            tokens.append(json.loads(data).get("restored_tokens", status))
+            replies.append(json.loads(server.post("/v1/chat/completions", body)[2]))
+            server.wait_until_idle()
+            saved = json.loads(server.post("/slots/save", {"name": "talk", **body})[2])
+            server.stop(signal.SIGTERM)
+        self.assertEqual(replies[0]["choices"], replies[1]["choices"])
+        self.assertEqual((tokens[0], tokens[1]), (400, saved["saved_tokens"]))
+        self.assertGreaterEqual(saved["saved_tokens"], 192)
+        self.assertGreaterEqual(replies[1]["usage"]["prompt_tokens_details"]["cached_tokens"], 192)
+        server = Server("--slots", self.path("slots"))
+        self.addCleanup(server.stop)
+        for name in ("../talk", ".talk", "a/b", "", "a" * 65, "a\0b", None, 5):
+            self.assertEqual(server.post("/slots/restore", {"name": name})[0], 400, name)
+        self.assertEqual([slot["name"] for slot in json.loads(server.get("/slots")[2])["slots"]], ["talk"])
+        with server.session() as http_session:
+            self.assertEqual(http_session.request("DELETE", "/slots/..%2ftalk")[0], 404)
+            self.assertEqual(http_session.request("DELETE", "/slots/talk")[0], 200)
+        self.assertEqual(json.loads(server.get("/slots")[2])["slots"], [])
+        server.stop(signal.SIGTERM)
+        plain = Server()
+        self.addCleanup(plain.stop)
+        self.assertEqual(plain.get("/slots")[0], 404)
+
+    def test_ps_knows_it(self):
+        env = environment(XDG_RUNTIME_DIR=self.folder)
+        server = Server(env=env)
+        self.addCleanup(server.stop)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            servers = self.run_bantam("ps", "--json", env=env).json()["servers"]
+            if servers and servers[0]["models"]:
+                break
+            time.sleep(0.05)
+        self.assertEqual((servers[0]["pid"], servers[0]["url"]), (server.process.pid, server.url))
+        self.assertEqual(servers[0]["models"][0]["name"], "bantam-nano")
+        server.stop(signal.SIGTERM)
+        self.assertEqual(self.run_bantam("ps", "--json", env=env).json()["servers"], [])
+
 
 if __name__ == "__main__":
     main()
