@@ -81,6 +81,12 @@ Status serve(Options& options) {
   // A crash must not leave prompts on the disk.
   constexpr struct rlimit kNoCore {};
   ::setrlimit(RLIMIT_CORE, &kNoCore);
+  // A connection is a descriptor, and the usual soft limit is what a shell needs.
+  struct rlimit files {};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
   if (options.models.empty()) {
     options.models.emplace_back();
     note(options.output, "no model was named: serving bantam-nano, the small house model in the program");

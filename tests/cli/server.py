@@ -60,6 +60,10 @@ class Server:
             self.stderr.close()
         return code
 
+    def rss_mb(self):
+        with open("/proc/%d/status" % self.process.pid, encoding="ascii") as file:
+            return int(next(line for line in file if line.startswith("VmRSS:")).split()[1]) / 1000
+
     def connect(self, timeout=60):
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
