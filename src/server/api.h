@@ -93,6 +93,6 @@ void add_anthropic_routes(Router& router, Api& api);
 void add_ollama_routes(Router& router, Api& api);
 void add_token_routes(Router& router, Api& api);  // /tokenize and its kin
 void add_admin_routes(Router& router, Api& api);  // /health, /metrics, /v1/models, /openapi.json
-void add_web_routes(Router& router);               // the page at /
+void add_web_routes(Router& router);              // the page at /
 
 }  // namespace bantam::server

@@ -14,8 +14,8 @@ constexpr std::string_view kPolicy =
 
 void send(const HttpRequest& request, const ResponderPtr& responder) {
   const auto assets = web_assets();
-  const auto found = std::find_if(assets.begin(), assets.end(),
-                                  [&](const WebAsset& asset) { return asset.path == request.path; });
+  const auto found =
+      std::find_if(assets.begin(), assets.end(), [&](const WebAsset& asset) { return asset.path == request.path; });
   if (found == assets.end()) return responder->reply(error_reply(404, "no such file", "not_found"));
   HttpReply reply{.type = std::string(found->type), .body = {}, .headers = {}};
   reply.headers = {{"ETag", std::string(found->etag)},
