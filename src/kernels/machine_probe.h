@@ -13,8 +13,8 @@ namespace bantam::kernels {
 // Bytes of memory read once per pass by measure_read_gbs, unless that much cannot be had: beyond any last-level cache.
 inline constexpr int64_t kProbeBytes = int64_t{1} << 30;
 
-// GB/s (1e9 bytes) of one forward stream per thread through its share of `bytes` (huge pages where the kernel gives
-// them); the best of many short pieces. 0 when the memory cannot be had.
+// GB/s (1e9 bytes) of forward streams, one or four per thread, through its share of `bytes` (huge pages where the
+// kernel gives them); the best of many short pieces. 0 when the memory cannot be had.
 double measure_read_gbs(ThreadPool& pool, int64_t bytes = kProbeBytes);
 // fp32 FMA rate in GFLOP/s (an FMA is 2) with a table's instructions: "generic", "avx2", "avx512", "amx". REQUIRES: the
 // machine has that table.

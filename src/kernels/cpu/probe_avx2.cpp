@@ -25,6 +25,25 @@ uint64_t read(const std::byte* data, int64_t bytes) {
   return words[0] ^ words[3];
 }
 
+// Four streams at once, as the kernels read: the hardware fetches further ahead for several than for one.
+uint64_t read_streams(const std::byte* data, int64_t bytes) {
+  const int64_t share = bytes / 4;
+  __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+  for (int64_t at = 0; at < share; at += 128) {
+#pragma GCC unroll 4
+    for (int stream = 0; stream < 4; ++stream) {
+      const auto* p = reinterpret_cast<const __m256i*>(data + stream * share + at);
+      a = _mm256_or_si256(a, _mm256_loadu_si256(p));
+      b = _mm256_or_si256(b, _mm256_loadu_si256(p + 1));
+      c = _mm256_or_si256(c, _mm256_loadu_si256(p + 2));
+      d = _mm256_or_si256(d, _mm256_loadu_si256(p + 3));
+    }
+  }
+  alignas(32) uint64_t words[4];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(words), _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d)));
+  return words[0] ^ words[3];
+}
+
 double fma(int64_t rounds) {
   __m256 acc[kChains];
   const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
@@ -62,8 +81,12 @@ double int8(int64_t rounds) {
 }  // namespace
 
 ProbeKernels probe_kernels_avx2() {
-  return {
-      .read = read, .fma = fma, .int8 = int8, .flop_per_round = kChains * 8 * 2, .int8_op_per_round = kChains * 32 * 2};
+  return {.read = read,
+          .read_streams = read_streams,
+          .fma = fma,
+          .int8 = int8,
+          .flop_per_round = kChains * 8 * 2,
+          .int8_op_per_round = kChains * 32 * 2};
 }
 
 }  // namespace bantam::kernels

@@ -9,6 +9,8 @@ namespace bantam::kernels {
 
 struct ProbeKernels {
   uint64_t (*read)(const std::byte* data, int64_t bytes);  // REQUIRES: bytes a multiple of 512
+  uint64_t (*read_streams)(const std::byte* data,
+                           int64_t bytes) = nullptr;  // the same in four streams, where it has one
   double (*fma)(int64_t rounds);
   double (*int8)(int64_t rounds);
   double flop_per_round, int8_op_per_round;
