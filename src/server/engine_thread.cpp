@@ -7,13 +7,13 @@
 
 namespace bantam::server {
 
-ModelHost::EngineThread::~EngineThread() {
+void ModelHost::EngineThread::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void ModelHost::EngineThread::command(std::function<void()> command) {

@@ -27,7 +27,9 @@ struct ModelHost::Loaded {
 class ModelHost::EngineThread {
  public:
   explicit EngineThread(Post post) : post_(std::move(post)), thread_([this] { loop(); }) {}
-  ~EngineThread();
+  ~EngineThread() { stop(); }
+  // Ends the thread after the step it is in. Commands it runs may use this object until then.
+  void stop();
 
   // From any thread: runs on the engine thread between two steps.
   void command(std::function<void()> command);
