@@ -122,8 +122,13 @@ void add_limit_options(CLI::App& command, Options& options) {
   command
       .add_option("--pool", options.pool_tok, "tokens of keys and values shared by all answers (default: one context)")
       ->check(integer_in(0, int64_t{1} << 32));
-  command.add_option("--prefill", wish.host.prefill_tok, "prompt tokens read per step beside answers in work")
+  command.add_option("--prefill", wish.host.prefill_tok, "most prompt tokens read per step beside answers in work")
       ->check(integer_in(1, 65536))
+      ->capture_default_str();
+  command
+      .add_option("--max-slowdown", wish.host.most_slower,
+                  "how many times slower others' tokens may come while a prompt is read; 0: as --prefill makes it")
+      ->check(number_in(0, 1e6))
       ->capture_default_str();
   command.add_flag("--no-prefix-cache", options.no_prefix_cache, "read every prompt anew");
   command.add_option("--memory", options.memory_bytes, "for all loaded models, e.g. 12GB (default: what is free)")

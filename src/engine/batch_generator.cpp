@@ -48,7 +48,10 @@ BatchGenerator::BatchGenerator(Engine& engine, const text::Tokenizer& tokenizer,
     : engine_(engine),
       tokenizer_(tokenizer),
       options_(fitted(options, engine.impl())),
-      scheduler_(options_, &engine.impl().kv()) {}
+      scheduler_(options_, &engine.impl().kv()),
+      pace_(options_.prefill_tok, options_.most_slower) {
+  scheduler_.set_prefill_tok(pace_.tok());
+}
 
 BatchGenerator::~BatchGenerator() = default;
 
@@ -147,6 +150,12 @@ Status BatchGenerator::step() {
   const std::span<const Scheduler::Part> parts = scheduler_.begin_step();
   if (parts.empty()) return {};
   in_step_ = true;
+  const Stopwatch watch;
+  int64_t decoding = 0, prefill_tok = 0;
+  for (const Scheduler::Part& part : parts) {
+    const bool decodes = part.start >= running_.at(part.id)->prompt_tok;
+    (decodes ? decoding : prefill_tok) += static_cast<int64_t>(part.tokens.size());
+  }
   run_forward(parts);
   std::vector<Scheduler::Choice> choices;
   std::vector<int64_t> ended;
@@ -174,6 +183,8 @@ Status BatchGenerator::step() {
     if (has_row) row += vocab;
   }
   scheduler_.end_step(choices);
+  pace_.observe(decoding, prefill_tok, watch.elapsed_ms());
+  scheduler_.set_prefill_tok(pace_.tok());
   for (int64_t id : ended) end(id);
   in_step_ = false;
   for (int64_t id : std::exchange(cancelled_, {})) cancel(id);

@@ -14,6 +14,7 @@
 #include "bantam/engine.h"
 #include "engine/answer_builder.h"
 #include "engine/embedding_pool.h"
+#include "engine/prefill_pace.h"
 #include "engine/scheduler.h"
 
 namespace bantam::engine {
@@ -79,6 +80,7 @@ class BatchGenerator {
   const text::Tokenizer& tokenizer_;
   SchedulerOptions options_;
   Scheduler scheduler_;
+  PrefillPace pace_;
   std::unordered_map<int64_t, std::unique_ptr<Running>> running_;
   bool in_step_ = false;
   std::vector<int64_t> cancelled_;  // within the step

@@ -26,12 +26,13 @@ namespace bantam::engine {
 struct SchedulerOptions {
   int64_t step_tok = 512;     // most tokens in one forward
   int64_t prefill_tok = 128;  // most prompt tokens in a forward in which others decode
-  int64_t running = 64;       // most requests in work at once
-  int64_t queue = 256;        // most requests waiting; one more is refused
-  int64_t total_tok = 0;      // most prompt tokens waiting; a request that makes it more is refused; 0: no limit
-  int64_t rows = 0;           // most rows of logits in one forward, at least `running`; 0: no limit
-  int64_t context_tok = 0;    // most tokens of one request, prompt and answer
-  int64_t page_tok = 64;      // tokens per page
+  double most_slower = 0;   // for BatchGenerator: how many times slower these may come for it (prefill_pace.h); 0: any
+  int64_t running = 64;     // most requests in work at once
+  int64_t queue = 256;      // most requests waiting; one more is refused
+  int64_t total_tok = 0;    // most prompt tokens waiting; a request that makes it more is refused; 0: no limit
+  int64_t rows = 0;         // most rows of logits in one forward, at least `running`; 0: no limit
+  int64_t context_tok = 0;  // most tokens of one request, prompt and answer
+  int64_t page_tok = 64;    // tokens per page
   bool prefix_cache = true;
 };
 
@@ -75,6 +76,8 @@ class Scheduler {
   Status submit(Request request);
   // Takes a request out and frees what it held; false when there is none of that id. Not within a step.
   bool cancel(int64_t id);
+  // As SchedulerOptions::prefill_tok, from the next step on. REQUIRES: tok > 0.
+  void set_prefill_tok(int64_t tok) { options_.prefill_tok = tok; }
   // The next forward; empty when nothing is to be done. Followed by end_step() before anything else.
   std::span<const Part> begin_step();
   // The forward was computed. `choices`: one for every part that wants a token, in order.

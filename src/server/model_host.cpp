@@ -114,6 +114,7 @@ void ModelHost::loaded(Entry& entry, Result<OpenedModel> opened) {
   options.running = options_.running;
   options.queue = options_.queue + options_.running;
   options.prefill_tok = options_.prefill_tok;
+  options.most_slower = options_.most_slower;
   options.prefix_cache = options_.prefix_cache;
   model->batch = std::make_unique<engine::BatchGenerator>(model->model.engine, model->model.tokenizer, options);
   entry.loaded = model;

@@ -38,6 +38,7 @@ struct HostOptions {
   int64_t queue = 256;          // answers waiting; one more is refused
   int64_t queue_tok = 1 << 20;  // prompt tokens in work and waiting
   int64_t prefill_tok = 128;    // prompt tokens per step beside answers in work
+  double most_slower = 1.8;     // times others' tokens may come slower while a prompt is read; 0: any
   int64_t memory_bytes = 0;     // for all loaded models; 0: what is free
   double idle_unload_s = 0;     // unload a model nobody has used for so long; 0: only when memory is needed
   bool prefix_cache = true;
