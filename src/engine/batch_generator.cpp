@@ -71,8 +71,11 @@ Status BatchGenerator::submit(Job job) {
   if (options.resumed_tok < 0 || options.resumed_tok > prompt_tok) {
     return usage_error("resumed tokens: expected 0 to the prompt's {}, got {}", prompt_tok, options.resumed_tok);
   }
-  BANTAM_TRY(scheduler_.submit(
-      {.id = job.id, .owner = job.owner, .prompt = job.prompt, .all_rows = options.prompt_logprobs >= 0}));
+  BANTAM_TRY(scheduler_.submit({.id = job.id,
+                                .owner = job.owner,
+                                .prompt = job.prompt,
+                                .all_rows = options.prompt_logprobs >= 0,
+                                .step_tok = job.step_tok}));
   auto running = std::make_unique<Running>();
   running->answer = std::make_unique<AnswerBuilder>(tokenizer_, options, job.prompt, std::move(job.on_delta),
                                                     std::move(job.on_token));

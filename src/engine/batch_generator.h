@@ -26,6 +26,7 @@ class BatchGenerator {
     std::string owner;
     std::vector<int32_t> prompt;
     GenerateOptions options;  // options.cancel is not looked at: cancel(id)
+    int64_t step_tok = 0;     // as Scheduler::Request's
     // Each may be empty, but for on_done. on_token: each chosen token, before its deltas. on_progress: after each piece
     // of the prompt; cached_tok of the done ones came from the prefix tree.
     DeltaFn on_delta;

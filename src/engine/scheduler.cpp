@@ -17,6 +17,7 @@ struct Scheduler::Timeline {
   int64_t remembered = 0;  // pages the tree knows already
   int64_t prompt_tok = 0;
   bool all_rows = false, all_hidden = false;
+  int64_t step_tok = 0;   // most of the prompt in one forward; 0: any
   int64_t rows_done = 0;  // tokens whose rows were computed; those of a request that is read again are not wanted again
   bool running = false;
 
@@ -56,6 +57,7 @@ Status Scheduler::submit(Request request) {
   timeline->prompt_tok = prompt_tok;
   timeline->all_rows = request.all_rows;
   timeline->all_hidden = request.all_hidden;
+  timeline->step_tok = request.step_tok;
   timeline->owner = std::move(request.owner);
   timeline->tokens = std::move(request.prompt);
   Owner& owner = owner_of(*timeline);
@@ -218,6 +220,7 @@ std::span<const Scheduler::Part> Scheduler::begin_step() {
 // pages for it.
 bool Scheduler::add_prompt_part(Timeline& timeline, int64_t* left, int64_t* rows) {
   int64_t tok = std::min(*left, timeline.pending());
+  if (timeline.step_tok > 0) tok = std::min(tok, timeline.step_tok);
   if (timeline.wants_rows()) {
     tok = std::min(tok, *rows);
   } else {

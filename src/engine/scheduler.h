@@ -45,6 +45,7 @@ class Scheduler {
     // Rows for every token of the prompt are wanted, so none of it is taken from the tree. all_rows: rows of logits,
     // which are few in a forward; all_hidden: hidden states, of which a forward has all.
     bool all_rows = false, all_hidden = false;
+    int64_t step_tok = 0;  // most of its prompt in one forward; 0: what there is room for
   };
   // One request's tokens in a forward. Views are valid until end_step().
   struct Part {

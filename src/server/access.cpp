@@ -22,11 +22,11 @@ std::array<uint8_t, 32> digest(std::string_view key) {
   return out;
 }
 
-// "localhost:8080" -> "localhost", "[::1]:80" -> "[::1]".
+// "localhost:8080" -> "localhost", "[::1]:80" -> "::1".
 std::string_view without_port(std::string_view host) {
   if (host.starts_with('[')) {
     const size_t end = host.find(']');
-    return end == std::string_view::npos ? host : host.substr(0, end + 1);
+    return end == std::string_view::npos ? host : host.substr(1, end - 1);
   }
   return host.substr(0, host.find(':'));
 }
@@ -69,7 +69,11 @@ Result<std::vector<std::string>> read_key_file(const std::string& path) {
 AccessPolicy::AccessPolicy(AccessOptions options) : options_(std::move(options)) {
   for (const std::string& key : options_.keys) digests_.push_back(digest(key));
   options_.keys.clear();
-  for (const char* own : {"localhost", "127.0.0.1", "[::1]"}) options_.hosts.emplace_back(own);
+  // As an address is written by itself; in a URL an IPv6 one has brackets.
+  for (std::string& host : options_.hosts) {
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  }
+  for (const char* own : {"localhost", "127.0.0.1", "::1"}) options_.hosts.emplace_back(own);
 }
 
 bool AccessPolicy::allows_origin(std::string_view origin, std::string_view host) const {

@@ -2,6 +2,7 @@
 #include "server/api.h"
 
 #include <chrono>
+#include <utility>
 
 #include "base/check.h"
 
@@ -26,15 +27,17 @@ std::string Api::make_id(std::string_view prefix) {
 
 Status check_body_type(const HttpRequest& request) {
   const std::string_view type = request.header("content-type");
-  const std::string_view plain = type.substr(0, type.find(';'));
-  if (plain.find("application/json") == std::string_view::npos) {
+  std::string plain(type.substr(0, type.find(';')));
+  while (plain.ends_with(' ') || plain.ends_with('\t')) plain.pop_back();
+  for (char& c : plain) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  if (plain != "application/json") {
     return bad_input("expected Content-Type: application/json");
   }
   return {};
 }
 
 void Api::work(const Received& received, std::function<void()> work, std::function<void()> then) {
-  if (received.request.body.size() > kLargeBody) return host.aside(std::move(work), std::move(then));
+  if (received.large) return host.aside(std::move(work), std::move(then));
   work();
   then();
 }
@@ -45,9 +48,10 @@ void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords
   }
   auto received = std::make_shared<Received>();
   received->request = std::move(request);
+  received->large = received->request.body.size() > kLargeBody;
   auto parsed = std::make_shared<Result<JsonValue>>(Status());
   work(
-      *received, [received, parsed] { *parsed = parse_json(received->request.body, "body"); },
+      *received, [received, parsed] { *parsed = parse_json(std::exchange(received->request.body, {}), "body"); },
       [this, received, parsed, responder, words, then] {
         if (responder->gone()) return;
         if (!parsed->ok()) return responder->reply(refusal(words, parsed->status()));
@@ -66,12 +70,13 @@ void Api::open_model(std::shared_ptr<Received> received, const ResponderPtr& res
     return responder->reply(refusal(words, bad_input("model: expected a string, got {}", model->kind_name())));
   }
   const std::string id = model != nullptr && model->is_string() ? model->as_string() : "";
-  host.with_model(id, [received, responder, words, then](Result<ModelLease> lease) {
+  const bool known = host.knows(id);
+  host.with_model(id, [received, responder, words, then, known](Result<ModelLease> lease) {
     if (responder->gone()) return;
+    if (!lease.ok() && !known) return responder->reply(words(404, lease.status().message(), "model_not_found"));
     if (!lease.ok()) {
-      const bool unknown = lease.status().code() == ErrorCode::kUsage;
-      return responder->reply(unknown ? words(404, lease.status().message(), "model_not_found")
-                                      : refusal(words, lease.status()));
+      // What is wrong with its files is no fault of the request, and their paths are none of its business.
+      return responder->reply(words(503, "the model could not be loaded; GET /v1/models says why", "model_not_loaded"));
     }
     received->model = std::move(*lease);
     then(received);

@@ -34,7 +34,8 @@ struct Api {
   // A request whose body was read and whose model is there.
   struct Received {
     HttpRequest request;
-    JsonValue body;
+    JsonValue body;  // its text is gone from `request`; whoever has read it lets go of it: an answer may take long
+    bool large = false;
     ModelLease model;
     Stopwatch since;  // it came
   };

@@ -74,6 +74,7 @@ void answer(Api& api, const ConversationRoute& route, const ResponderPtr& respon
         if (responder->gone()) return;
         if (!prepared->ok()) return responder->reply(refusal(route.words, prepared->status()));
         auto writer = route.writer(api, *received, *request);
+        received->body = JsonValue();
         std::make_shared<ConversationAnswer>(api, responder, route.words, received, request, std::move(writer))
             ->begin(std::move(**prepared));
       });

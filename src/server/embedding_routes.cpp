@@ -166,6 +166,7 @@ void embed(Api& api, HttpRequest request, const ResponderPtr& responder) {
                       if (responder->gone()) return;
                       if (!parsed->ok()) return responder->reply(error_reply(parsed->status()));
                       warn_unknown(*responder, (*parsed)->unknown_fields);
+                      received->body = JsonValue();
                       std::make_shared<EmbeddingAnswer>(api, responder, received, (*parsed)->base64)
                           ->begin(std::move(**parsed));
                     });

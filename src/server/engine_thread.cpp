@@ -85,6 +85,7 @@ bool ModelHost::EngineThread::warm_step() {
     job.owner = next.owner;
     job.prompt = next.ids;
     job.options.max_tok = 0;
+    job.step_tok = kWarmTok;
     job.on_done = [this](engine::Generation) { warming_now_ = false; };
     warming_now_ = next.model->batch->submit(std::move(job)).ok();
     if (!warming_now_) {

@@ -49,6 +49,7 @@ class ModelHost::EngineThread {
   };
   static constexpr int64_t kWarmJob = -1;
   static constexpr size_t kMostWarming = 64;
+  static constexpr int64_t kWarmTok = 64;  // in one forward: whoever comes meanwhile waits for its end
 
   void loop();
   bool step_all();

@@ -79,6 +79,7 @@ int http_status(const Status& status) {
     case ErrorCode::kBusy:
       return 429;
     case ErrorCode::kNoSpace:
+    case ErrorCode::kCancelled:  // the server is stopping
       return 503;
     default:
       return 500;

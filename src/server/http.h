@@ -45,6 +45,10 @@ class Responder {
   // Headers that go with whatever answer is given (e.g. a warning).
   void add_header(std::string name, std::string value) { extra_.emplace_back(std::move(name), std::move(value)); }
 
+  // Which route answers, as its pattern; "" until one was found. For counting.
+  void set_route(std::string pattern) { route_ = std::move(pattern); }
+  const std::string& route() const { return route_; }
+
   bool answered() const { return answered_; }
   bool streaming() const { return streaming_; }
   bool gone() const { return gone_; }
@@ -62,7 +66,7 @@ class Responder {
   std::function<void()> wake_, heard_gone_;
   HttpReply head_;
   Headers extra_;
-  std::string pending_;
+  std::string pending_, route_;
   bool answered_ = false, streaming_ = false, ended_ = false, gone_ = false;
 };
 

@@ -26,6 +26,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kLookForGone = std::chrono::milliseconds(200);
 constexpr size_t kReadBytes = 16 << 10;
+// Read ahead of the parser. What it takes only as a whole (a chunk's extensions, trailers) is no longer than that.
+constexpr size_t kBufferBytes = 128 << 10;
 
 Clock::duration seconds(double s) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
@@ -64,7 +66,7 @@ template <class Stream>
 class Connection : public ConnectionHandle, public std::enable_shared_from_this<Connection<Stream>> {
  public:
   Connection(std::shared_ptr<HttpServer::Shared> shared, Stream stream, std::string address)
-      : shared_(std::move(shared)), stream_(std::move(stream)), address_(std::move(address)), timer_(*shared_->io) {
+      : shared_(std::move(shared)), stream_(std::move(stream)), address_(std::move(address)), timer_(*shared_->io), buffer_(kBufferBytes) {
     shared_->live.insert(this);
     ++shared_->counts.connections;
     ++shared_->per_address[address_];
@@ -103,6 +105,18 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
 
  private:
   using Parser = http::request_parser<http::string_body>;
+  // However a request ends, it is counted out, and a handler that still writes writes to nobody.
+  struct OpenRequest {
+    OpenRequest(HttpServer::Shared& s, Responder& r) : shared(s), responder(r) { ++shared.counts.requests_open; }
+    ~OpenRequest() {
+      --shared.counts.requests_open;
+      if (!shared.over) responder.client_gone();
+    }
+    OpenRequest(const OpenRequest&) = delete;
+    OpenRequest& operator=(const OpenRequest&) = delete;
+    HttpServer::Shared& shared;
+    Responder& responder;
+  };
   const HttpLimits& limits() const { return shared_->limits; }
 
   // The first bytes of the next request, unless they are here already.
@@ -139,15 +153,13 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     http_11_ = parser.get().version() >= 11;
     keep_ = !refusal && parser.get().keep_alive();
     head_only_ = parser.get().method() == http::verb::head;
-    ++shared_->counts.requests_open;
+    const OpenRequest open(*shared_, *responder);
     if (refusal) {
       responder->reply(std::move(*refusal));
     } else {
       shared_->handler(take_request(parser), responder);
     }
     const bool fine = co_await answer(*responder);
-    --shared_->counts.requests_open;
-    responder->client_gone();  // a handler that still writes writes to nobody
     co_return fine&& keep_;
   }
 
@@ -159,6 +171,12 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     if (fields > limits().header_fields) return error_reply(431, "too many header fields", "header_too_large");
     if (head.count(http::field::host) != 1 && head.version() >= 11) {
       return error_reply(400, "expected one Host header", "bad_request");
+    }
+    // Anything else beside or instead of chunks would leave it open where the body ends.
+    const auto coding = head[http::field::transfer_encoding];
+    if (head.count(http::field::transfer_encoding) > 0 &&
+        (head.count(http::field::transfer_encoding) > 1 || !beast::iequals(coding, "chunked"))) {
+      return error_reply(400, "expected no Transfer-Encoding but chunked", "bad_request");
     }
     if (head.count(http::field::content_encoding) > 0) {
       return error_reply(415, "expected a body without Content-Encoding", "unsupported_encoding");
@@ -173,7 +191,8 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
   asio::awaitable<error_code> read_body(Parser& parser) {
     error_code error;
     const auto started = Clock::now();
-    if (!parser.is_done() && parser.get()[http::field::expect] == "100-continue") {
+    if (!parser.is_done() && parser.get().version() >= 11 &&
+        beast::iequals(parser.get()[http::field::expect], "100-continue")) {
       static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       co_await asio::async_write(stream_, asio::buffer(kContinue), asio::redirect_error(asio::use_awaitable, error));
       if (error) co_return error;
@@ -215,9 +234,10 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
         quiet_since = Clock::now();
       }
       if (began && responder.pending_bytes() > 0) {
-        if (responder.pending_bytes() > limits().output_bytes) co_return false;
         const std::string bytes = responder.take_pending();
         if (!co_await send_chunk(bytes)) co_return false;
+        // What came while the reader took that; one large piece alone says nothing of the reader.
+        if (responder.pending_bytes() > limits().output_bytes) co_return false;
         quiet_since = Clock::now();
         continue;
       }
@@ -255,6 +275,7 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
   asio::awaitable<bool> send_head(Responder& responder) {
     const bool streaming = responder.streaming();
     HttpReply head = responder.take_head();
+    shared_->answered(responder.route(), head.status);
     events_ = head.type.starts_with("text/event-stream");
     if (streaming && !http_11_) keep_ = false;
     if (shared_->draining) keep_ = false;
@@ -268,7 +289,7 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     if (streaming) {
       out += "Cache-Control: no-store\r\n";
       if (http_11_) out += "Transfer-Encoding: chunked\r\n";
-    } else {
+    } else if (head.status != 204 && head.status != 304) {  // these have no body, and 204 no length
       out += fmt::format("Content-Length: {}\r\n", head.body.size());
     }
     out += keep_ ? (http_11_ ? "\r\n" : "Connection: keep-alive\r\n\r\n") : "Connection: close\r\n\r\n";

@@ -33,11 +33,13 @@ struct HttpServer::Shared {
   boost::asio::io_context* io = nullptr;
   HttpLimits limits;
   HttpHandler handler;
+  HttpAnswered answered;
   HttpCounts counts;
   std::map<std::string, int64_t> per_address;
   std::set<ConnectionHandle*> live;
   bool draining = false;
   std::function<void()> drained;
+  bool over = false;  // the server is gone, and with it everybody who could be told of an end
 };
 
 // Serves the connection until it ends. `address`: of the peer, "" for a Unix socket.

@@ -41,14 +41,17 @@ struct HttpServer::Listener {
   std::string url, socket_path;
 };
 
-HttpServer::HttpServer(asio::io_context& io, HttpLimits limits, HttpHandler handler)
+HttpServer::HttpServer(asio::io_context& io, HttpLimits limits, HttpHandler handler, HttpAnswered answered)
     : shared_(std::make_shared<Shared>()), listener_(std::make_unique<Listener>(io)) {
   shared_->io = &io;
   shared_->limits = limits;
   shared_->handler = std::move(handler);
+  shared_->answered = std::move(answered);
 }
 
 HttpServer::~HttpServer() {
+  shared_->over = true;
+  shared_->drained = {};
   if (!listener_->socket_path.empty()) ::unlink(listener_->socket_path.c_str());
 }
 
@@ -69,11 +72,15 @@ void admit(const std::shared_ptr<HttpServer::Shared>& shared, asio::ssl::context
   const HttpLimits& limits = shared->limits;
   const auto known = shared->per_address.find(address);
   const int64_t same = known == shared->per_address.end() ? 0 : known->second;
-  if (shared->counts.connections >= limits.connections || same >= limits.connections_per_address) {
+  const bool crowded = !address.empty() && same >= limits.connections_per_address;  // a Unix socket's have none
+  if (shared->counts.connections >= limits.connections || crowded) {
     ++shared->counts.refused;
     error_code ignored;
     socket.non_blocking(true, ignored);
-    if (tls == nullptr) socket.send(asio::buffer(too_many()), 0, ignored);
+    if (tls == nullptr) {
+      socket.send(asio::buffer(too_many()), 0, ignored);
+      shared->answered("", 503);
+    }
     socket.shutdown(asio::socket_base::shutdown_send, ignored);
     return;
   }

@@ -45,10 +45,12 @@ struct HttpCounts {
 };
 
 using HttpHandler = std::function<void(HttpRequest, const std::shared_ptr<Responder>&)>;
+// Hears of every response when its head is sent; `route` as the Responder has it, "" for what no route answered.
+using HttpAnswered = std::function<void(const std::string& route, int status)>;
 
 class HttpServer {
  public:
-  HttpServer(boost::asio::io_context& io, HttpLimits limits, HttpHandler handler);
+  HttpServer(boost::asio::io_context& io, HttpLimits limits, HttpHandler handler, HttpAnswered answered);
   ~HttpServer();
 
   // Binds and begins to accept. kFailed, naming the address, when it is taken or not ours.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <new>
 
 #include "base/check.h"
 #include "engine/memory_info.h"
@@ -46,7 +47,6 @@ ModelHost::ModelHost(std::vector<ModelSpec> models, const HostOptions& options, 
     entries_.push_back(std::move(entry));
   }
   aside_ = std::make_unique<WorkerThread>();
-  load(*entries_.front());
 }
 
 ModelHost::~ModelHost() {
@@ -62,11 +62,15 @@ std::function<void()> ModelHost::guarded(std::function<void()> f) const {
   };
 }
 
-void ModelHost::with_model(const std::string& id, Then then) {
-  Entry* found = entries_.size() == 1 || id.empty() ? entries_.front().get() : nullptr;
+ModelHost::Entry* ModelHost::find(const std::string& id) const {
   for (const auto& entry : entries_) {
-    if (entry->spec.id == id) found = entry.get();
+    if (entry->spec.id == id) return entry.get();
   }
+  return entries_.size() == 1 || id.empty() ? entries_.front().get() : nullptr;
+}
+
+void ModelHost::with_model(const std::string& id, Then then) {
+  Entry* found = find(id);
   if (found == nullptr) {
     std::string names;
     for (const auto& entry : entries_) names += (names.empty() ? "" : ", ") + entry->spec.id;
@@ -87,7 +91,12 @@ void ModelHost::load(Entry& entry) {
   engine_->command([this, &entry] {
     engine_->event(guarded([this, &entry] {
       entry.loader->run([this, &entry] {
-        auto opened = std::make_shared<Result<OpenedModel>>(entry.spec.open());
+        auto opened = std::make_shared<Result<OpenedModel>>(Status());
+        try {
+          *opened = entry.spec.open();
+        } catch (const std::bad_alloc&) {
+          *opened = make_error(ErrorCode::kNoSpace, "{}: not enough memory to load it", entry.spec.id);
+        }
         post_(guarded([this, &entry, opened] { loaded(entry, std::move(*opened)); }));
       });
     }));
@@ -129,6 +138,7 @@ void ModelHost::unload_idle(int64_t wanted_bytes, const Entry* but) {
   int64_t held = 0, released = 0;
   for (const auto& entry : entries_) {
     if (entry->loaded) held += entry->loaded->face.info.weights_bytes;
+    if (entry->state == Entry::State::kLoading && entry.get() != but) held += entry->spec.bytes;
   }
   const int64_t free = options_.memory_bytes > 0 ? options_.memory_bytes - held : engine::available_memory_bytes();
   while (free + released < wanted_bytes) {
@@ -148,8 +158,11 @@ void ModelHost::tick() {
   if (options_.idle_unload_s <= 0) return;
   const auto now = std::chrono::steady_clock::now();
   for (const auto& entry : entries_) {
-    if (!entry->idle() || std::chrono::duration<double>(now - entry->last_used).count() < options_.idle_unload_s)
+    if (!entry->idle()) {
+      entry->last_used = now;  // a long answer is use, not only the moment it was asked for
       continue;
+    }
+    if (std::chrono::duration<double>(now - entry->last_used).count() < options_.idle_unload_s) continue;
     entry->state = Entry::State::kUnloaded;
     engine_->command([this, gone = std::exchange(entry->loaded, nullptr)] { engine_->remove(gone); });
   }
@@ -177,7 +190,12 @@ Status ModelHost::check(const Work& work) const {
       }
     }
   }
-  if (answers_open_ + static_cast<int64_t>(work.choices.size()) > limit_answers()) {
+  const auto choices = static_cast<int64_t>(work.choices.size());
+  if (choices > limit_answers()) {
+    return bad_input("the request asks for {} answers or vectors; this server takes at most {} at once", choices,
+                     limit_answers());
+  }
+  if (answers_open_ + choices > limit_answers()) {
     return make_error(ErrorCode::kBusy, "the queue is full: {} answers are in work or waiting; try again later",
                       answers_open_);
   }
@@ -356,10 +374,6 @@ std::vector<ModelHost::ModelState> ModelHost::models() const {
     out.push_back(std::move(state));
   }
   return out;
-}
-
-bool ModelHost::ready() const {
-  return entries_.front()->state != Entry::State::kLoading || entries_.size() > 1;
 }
 
 engine::Scheduler::Counts ModelHost::counts() const {

@@ -103,8 +103,10 @@ class ModelHost {
   // a server of one model answers to every name. "" is the first model.
   using Then = std::function<void(Result<ModelLease>)>;
   void with_model(const std::string& id, Then then);
+  // Whether with_model() of that name is about a model of this server, loaded or not.
+  bool knows(const std::string& id) const { return find(id) != nullptr; }
 
-  // Starts the work; kBusy when the queue is full, kBadInput or kContextFull when it cannot be. Returns its number.
+  // Starts the work; kBusy when the queue is full, kBadInput or kContextFull when it can never be. Returns its number.
   Result<int64_t> submit(Work work);
   // Ends it; no event comes after that.
   void cancel(int64_t work);
@@ -117,8 +119,6 @@ class ModelHost {
   void aside(std::function<void()> work, std::function<void()> then);
 
   std::vector<ModelState> models() const;
-  // No model could be opened, or the first is still loading.
-  bool ready() const;
   engine::Scheduler::Counts counts() const;  // of all models, as of the last step
   int64_t answers_open() const { return answers_open_; }
   int64_t limit_answers() const { return options_.running + options_.queue; }
@@ -132,6 +132,7 @@ class ModelHost {
   struct Entry;
   struct Running;
   class EngineThread;
+  Entry* find(const std::string& id) const;
   void load(Entry& entry);
   void loaded(Entry& entry, Result<OpenedModel> opened);
   void unload_idle(int64_t wanted_bytes, const Entry* but);

@@ -149,6 +149,7 @@ void chat(Api& api, HttpRequest request, const ResponderPtr& responder) {
     if (!parsed.ok()) return responder->reply(error_reply(parsed.status()));
     warn_unknown(*responder, parsed->unknown_fields);
     auto wish = std::make_shared<ChatRequest>(std::move(*parsed));
+    received->body = JsonValue();
     auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
     api.work(
         *received, [=] { *prepared = prepare(*wish, received->model->served()); },

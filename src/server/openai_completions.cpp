@@ -111,6 +111,7 @@ void complete(Api& api, HttpRequest request, const ResponderPtr& responder) {
     }
     warn_unknown(*responder, parsed->unknown_fields);
     auto wish = std::make_shared<CompletionRequest>(std::move(*parsed));
+    received->body = JsonValue();
     auto prepared = std::make_shared<std::vector<PreparedRequest>>();
     auto status = std::make_shared<Status>();
     api.work(

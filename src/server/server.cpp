@@ -33,7 +33,8 @@ class Server {
         access_(options.access),
         host_(std::move(models), options.host, [this](std::function<void()> f) { asio::post(io_, std::move(f)); }),
         http_(io_, options.limits,
-              [this](HttpRequest request, const ResponderPtr& responder) { handle(std::move(request), responder); }),
+              [this](HttpRequest request, const ResponderPtr& responder) { handle(std::move(request), responder); },
+              [this](const std::string& route, int status) { ++metrics_.answers[{route, status}]; }),
         signals_(io_, SIGINT, SIGTERM),
         tick_(io_),
         deadline_(io_) {
@@ -71,14 +72,14 @@ class Server {
  private:
   void handle(HttpRequest request, const ResponderPtr& responder) {
     for (auto& [name, value] : access_.cors_headers(request)) responder->add_header(name, value);
-    if (auto refusal = access_.check_origin(request)) return refuse("", responder, std::move(*refusal));
+    if (auto refusal = access_.check_origin(request)) return responder->reply(std::move(*refusal));
     if (request.method == "OPTIONS") return preflight(request, responder);
     const Router::Match match = router_.find(request.method, request.path);
+    if (match.route != nullptr) responder->set_route(match.route->path);
     const bool is_public = match.route != nullptr && match.route->is_public;
     if (!is_public) {
       if (auto refusal = access_.check_key(request, &request.owner)) {
-        return refuse("", responder,
-                      match.route != nullptr ? reworded(std::move(*refusal), match.route->words) : *refusal);
+        return responder->reply(match.route != nullptr ? reworded(std::move(*refusal), match.route->words) : *refusal);
       }
     }
     if (match.route == nullptr) return refuse_route(match, responder);
@@ -92,14 +93,10 @@ class Server {
   }
   void refuse_route(const Router::Match& match, const ResponderPtr& responder) {
     if (match.allow.empty()) {
-      return refuse("", responder, error_reply(404, "no such route; GET /openapi.json lists them", "not_found"));
+      return responder->reply(error_reply(404, "no such route; GET /openapi.json lists them", "not_found"));
     }
     HttpReply reply = error_reply(405, "this route takes " + match.allow, "method_not_allowed");
     reply.headers.emplace_back("Allow", match.allow);
-    refuse("", responder, std::move(reply));
-  }
-  void refuse(const std::string& route, const ResponderPtr& responder, HttpReply reply) {
-    ++metrics_.answers[{route, reply.status}];
     responder->reply(std::move(reply));
   }
 

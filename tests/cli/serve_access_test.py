@@ -80,6 +80,49 @@ class Access(Case):
         status, headers, _ = server.get("/v1/chat/completions")
         self.assertEqual((status, headers["allow"]), (405, "POST"))
 
+    def test_responses_are_counted_by_route_and_status(self):
+        server = self.serve()
+        server.chat("hi", max_tokens=1)
+        server.events("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, "stream": True})
+        server.post("/v1/chat/completions", "{")
+        server.get("/v1/models/no-such-model")
+        server.get("/no-such-route/with-a-name-of-the-client")
+        with server.connect() as sock:
+            sock.sendall(b"no HTTP\r\n\r\n")
+            sock.recv(4096)
+        counts = {}
+        for line in server.get("/metrics")[2].decode().splitlines():
+            if line.startswith("bantam_responses_total{"):
+                labels, count = line[len("bantam_responses_total"):].rsplit(" ", 1)
+                counts[labels] = int(count)
+        self.assertEqual(counts, {'{route="/v1/chat/completions",status="200"}': 2, '{route="/v1/chat/completions",status="400"}': 1,
+                                  '{route="/v1/models/{model}",status="404"}': 1, '{route="",status="404"}': 1, '{route="",status="400"}': 1})
+
+    def test_answers_without_a_body(self):
+        server = self.serve()
+        with server.session() as http_session:
+            etag = http_session.get("/", {"Accept-Encoding": "gzip"})[1]["etag"]
+            status, headers, data = http_session.get("/", {"Accept-Encoding": "gzip", "If-None-Match": etag})
+            self.assertEqual((status, data), (304, b""))
+            self.assertNotIn("content-length", headers)
+            status, headers, data = http_session.request("OPTIONS", "/v1/models")
+            self.assertEqual((status, data, headers["allow"]), (204, b"", "GET"))
+            self.assertNotIn("content-length", headers)
+            self.assertEqual(http_session.request("HEAD", "/health")[::2], (200, b""))
+            self.assertEqual(http_session.get("/health")[0], 200)  # the same connection
+
+    def test_an_ipv6_address_that_is_listened_on(self):
+        own = "::ffff:127.0.0.1"  # not among the names that are always allowed
+        try:
+            socket.create_server((own, 0), family=socket.AF_INET6, dualstack_ipv6=True).close()
+        except OSError as error:
+            self.skipTest("SKIPPED: no IPv6: %s" % error)
+        server = self.serve("--host", own, "--insecure-no-auth")
+        port = int(server.log().split("]:")[1].split()[0])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(("GET /health HTTP/1.0\r\nHost: [%s]:%d\r\n\r\n" % (own, port)).encode())
+            self.assertIn(b"200 OK", sock.recv(4096))
+
     def test_unix_socket(self):
         path = self.path("socket")
         server = self.serve("--unix-socket", path)
@@ -205,6 +248,28 @@ class Life(Case):
         status, _, data = server.post("/v1/chat/completions", {**body, "model": "c"})
         self.assertEqual(status, 404)
         self.assertIn("a, b", json.loads(data)["error"]["message"])
+
+    def test_a_model_that_cannot_be_loaded_is_tried_again(self):
+        first, second = self.path("a"), self.path("b")
+        for folder in (first, second):
+            os.symlink(NANO, folder)
+        server = Server(first, second, env=environment())
+        self.addCleanup(server.stop)
+        body = {"model": "b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+        os.unlink(second)
+        status, _, data = server.post("/v1/chat/completions", body)
+        self.assertEqual((status, json.loads(data)["error"]["code"]), (503, "model_not_loaded"))
+        self.assertNotIn(self.folder, data.decode())
+        states = {m["id"]: m["meta"]["state"] for m in json.loads(server.get("/v1/models")[2])["data"]}
+        self.assertEqual(states, {"a": "loaded", "b": "failed"})
+        os.symlink(NANO, second)
+        replies = []
+        threads = [threading.Thread(target=lambda: replies.append(server.post("/v1/chat/completions", body)[0])) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(replies, [200] * 4)
 
     def test_kept_conversations(self):
         body = {"messages": [{"role": "user", "content": "word " * 200 + "What is 2 + 3?"}], "temperature": 0, "max_tokens": 40}

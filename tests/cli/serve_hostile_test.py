@@ -215,6 +215,39 @@ class Hostile(Case):
         health = json.loads(self.server.get("/health")[2])
         self.assertEqual((health["answers_open"], health["running"], health["waiting"]), (0, 0, 0))
 
+    def test_a_request_that_can_never_fit_is_no_busy_server(self):
+        """--queue 8 and --parallel 4: waiting would not help, so it is not told to."""
+        status, _, data = self.server.post("/v1/embeddings", {"input": ["a"] * 13})
+        self.assertEqual(status, 400, data)
+        self.assertIn("12", json.loads(data)["error"]["message"])
+        self.assertEqual(self.server.post("/v1/embeddings", {"input": ["a"] * 12})[0], 200)
+        self.server.wait_until_idle()
+
+    def test_a_large_piece_is_no_slow_reader(self):
+        server = Server()
+        self.addCleanup(server.stop)
+        prompt = "\x01" * 1500  # six bytes each as JSON
+        body = {"prompt": [prompt] * 32, "n": 8, "echo": True, "stream": True, "max_tokens": 1}
+        status, _, data = server.post("/v1/completions", body)
+        self.assertEqual(status, 200)
+        self.assertTrue(data.endswith(b"data: [DONE]\n\n"), data[-100:])
+        self.assertGreater(len(data), 1 << 20)
+
+    def test_chunk_extensions_are_not_hoarded(self):
+        def resident_kb():
+            with open("/proc/%d/status" % self.server.process.pid, encoding="ascii") as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+
+        before = resident_kb()
+        with self.server.connect() as sock:
+            sock.sendall(chunked("/v1/chat/completions", "1;").encode())
+            try:
+                for _ in range(64):
+                    sock.sendall(b"x" * (1 << 20))
+            except OSError:
+                pass  # refused before all of it was sent
+        self.assertLess(resident_kb() - before, 32 << 10)
+
     def test_too_many_connections_of_one_address(self):
         server = Server("--max-per-address", "3")
         self.addCleanup(server.stop)
