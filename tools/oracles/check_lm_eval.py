@@ -69,8 +69,9 @@ def tokenized(texts):
 
 
 def log_likelihoods(pairs):
-    """(sum, greedy) of each (context, continuation). The text is split into tokens as a whole, as the harness does it; an
-    empty context is the end token. Greedy: the most likely tokens after the context are the continuation."""
+    """(sum, greedy) of each (context, continuation). The text is split into tokens as a whole, as the harness does it, and an
+    empty context is the end token. No context here ends with white space, which the harness would move to the continuation.
+    Greedy: the most likely tokens after the context are the continuation."""
     whole = tokenized([context + continuation for context, continuation in pairs])
     before = tokenized([context or "<|im_end|>" for context, _ in pairs])
     whole = [ids if context else first + ids for (context, _), first, ids in zip(pairs, before, whole)]
@@ -109,13 +110,23 @@ def held_out_sums():
     return [{"question": i["messages"][0]["content"], "want": i["want"]} for i in items if i["kind"] == "arithmetic"][:ARGS.items]
 
 
+def shared(name, count):
+    """The first items of a set in ../shared; none when it is not there."""
+    path = os.path.join(SHARED, name)
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line, _ in zip(file, range(count))]
+
+
 def school_problems():
     """Worked problems: from ../shared, or made of the sums."""
-    path = os.path.join(SHARED, "gsm8k_test.jsonl")
-    if not os.path.exists(path):
-        return [{"question": s["question"], "answer": "We get %s.\n#### %s" % (s["want"], s["want"].split()[-1])} for s in held_out_sums()]
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line, _ in zip(file, range(ARGS.items))]
+    made = [{"question": s["question"], "answer": "We get %s.\n#### %s" % (s["want"], s["want"].split()[-1])} for s in held_out_sums()]
+    return shared("gsm8k_test.jsonl", ARGS.items) or made
+
+
+def running_texts():
+    return [p["problem"] + "\n" + p["solution"] for p in shared("math500.jsonl", ARGS.items)] or [p["question"] + "\n" + p["answer"] for p in school_problems()]
 
 
 def shuffled(right, wrong, n):
@@ -132,10 +143,13 @@ def sum_choices():
 
 
 def problem_choices():
-    for n, item in enumerate(school_problems()):
+    """Two worked examples before each question: the requests share a long beginning."""
+    problems = school_problems()
+    shots = "".join("Question: %s\nAnswer: %s\n\n" % (p["question"], p["answer"]) for p in problems[:2])
+    for n, item in enumerate(problems[2:]):
         right = item["answer"].split("#### ")[1]
         choices, gold = shuffled(" " + right, [" 1" + right, " " + right + "0", " 7"], n)
-        yield {"prompt": "Question: %s\nAnswer:" % item["question"], "choices": choices, "gold": gold}
+        yield {"prompt": shots + "Question: %s\nAnswer:" % item["question"], "choices": choices, "gold": gold}
 
 
 def chat_prompt(question):
@@ -164,14 +178,16 @@ TASKS["chat"] = {**CHAT, "generation_kwargs": {**CHAT["generation_kwargs"], "ena
 
 def make_items():
     sums, problems = held_out_sums(), school_problems()
+    thought = completions([chat_prompt("Hello")], TASKS["sums"])[0].removeprefix("<think>")
     asked = [{"prompt": s["question"], "want": s["want"]} for s in sums] + [{"prompt": p["question"], "want": p["answer"].split("#### ")[1]} for p in problems[:6]]
     return {
         "sums_choice": list(sum_choices()),
         "problems_choice": list(problem_choices()),
-        # The last two: one that is greedy, and one whose context is empty.
-        "solutions": [{"prompt": "Question: %s\nAnswer:" % p["question"], "want": " " + p["answer"]} for p in problems] +
-                     [{"prompt": chat_prompt("Hello"), "want": completions([chat_prompt("Hello")], TASKS["sums"])[0]}, {"prompt": "", "want": "Hello"}],
-        "rolling": [{"prompt": p["question"] + "\n" + p["answer"]} for p in problems],
+        # The harness's perplexity is of whole continuations, so these are short. The last two: one that is greedy, and one
+        # whose context is empty.
+        "solutions": [{"prompt": "Question: %s\nAnswer:" % p["question"], "want": " " + " ".join(p["answer"].split()[:8])} for p in problems] +
+                     [{"prompt": chat_prompt("Hello") + "<think>", "want": thought}, {"prompt": "", "want": "Hello"}],
+        "rolling": [{"prompt": text} for text in running_texts()],
         "sums": [{"prompt": chat_prompt(s["question"]), "want": s["want"]} for s in sums],
         "problems": [{"prompt": "Question: %s\nAnswer:" % p["question"], "want": p["answer"]} for p in problems],
         "chat_thinking": asked,
