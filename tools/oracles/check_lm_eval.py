@@ -89,7 +89,8 @@ def completions(prompts, task):
 
 
 def generated(bodies):
-    """The contents of the answers of `bantam generate` to bodies of chat requests."""
+    """The contents of the answers of `bantam generate` to bodies of chat requests; empty where the answer is a tool call, as the
+    harness has it."""
     requests, results = os.path.join(FOLDER.name, "requests.jsonl"), os.path.join(FOLDER.name, "results.jsonl")
     with open(requests, "w", encoding="utf-8") as file:
         file.writelines(json.dumps({"custom_id": str(i), "method": "POST", "url": "/v1/chat/completions", "body": b}) + "\n" for i, b in enumerate(bodies))
@@ -97,7 +98,7 @@ def generated(bodies):
         os.remove(results)
     subprocess.run([BANTAM, "generate", "-q", "", requests, results], env=environment(), check=True)
     with open(results, encoding="utf-8") as file:
-        replies = {int(r["custom_id"]): r["response"]["body"]["choices"][0]["message"]["content"] for r in map(json.loads, file)}
+        replies = {int(r["custom_id"]): r["response"]["body"]["choices"][0]["message"]["content"] or "" for r in map(json.loads, file)}
     return [replies[i] for i in range(len(bodies))]
 
 
@@ -308,7 +309,7 @@ def check_openai_client(server, items, want):
                     reply = await client.chat.completions.create(
                         model="bantam-nano", messages=[{"role": "user", "content": item["prompt"]}], temperature=0, stop=settings["until"],
                         max_completion_tokens=settings["max_gen_toks"], extra_body={"enable_thinking": False})
-                return reply.choices[0].message.content
+                return reply.choices[0].message.content or ""
             return await asyncio.gather(*[ask(i) for i in items])
 
     answers = asyncio.run(ask_all())
@@ -328,7 +329,7 @@ def main():
     server = Server()
     try:
         here = {"tokenizer": NANO, "tokenizer_backend": "huggingface"}
-        there = {"tokenizer_backend": "remote"}
+        there = {"tokenizer_backend": "auto"}  # the server's, since it has one
         local = lambda **more: LocalCompletionsAPI(base_url=server.url + "/v1/completions", model="bantam-nano", max_length=4096, max_retries=1, **more)
         run = lambda label, names, **more: run_harness(label, local(**more), names, manager, want, figures)
         run("token ids, batch 1", raw, batch_size=1, **here)
