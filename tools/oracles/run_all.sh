@@ -50,10 +50,11 @@ check templates "$shared/data" \
 check hub "$(oracle check_hub)" $python "$(oracle check_hub)" --bantam "$build/bantam"
 check model "$(oracle check_model)" $python "$(oracle check_model)" --bantam "$build/bantam" --seed "$((seed % 1000000))"
 check clients "$(oracle check_clients)" $python "$(oracle check_clients)" --bantam "$build/bantam"
+check lm_eval "$(oracle check_lm_eval)" $python "$(oracle check_lm_eval)" --bantam "$build/bantam"
 
 for script in tools/oracles/check_*.py; do
   case "$(basename "$script" .py)" in
-    check_quant|check_unicode|check_tokenizer|check_templates|check_hub|check_model|check_clients|check_formats) ;;
+    check_quant|check_unicode|check_tokenizer|check_templates|check_hub|check_model|check_clients|check_lm_eval|check_formats) ;;
     *) summary+=("$(printf '%-16s FAILED     run_all.sh does not run it' "$(basename "$script")")"); failed=1 ;;
   esac
 done
