@@ -7,7 +7,8 @@
 
 namespace bantam::server {
 
-ModelHost::EngineThread::~EngineThread() {
+void ModelHost::EngineThread::join() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

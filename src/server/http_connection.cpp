@@ -66,7 +66,11 @@ template <class Stream>
 class Connection : public ConnectionHandle, public std::enable_shared_from_this<Connection<Stream>> {
  public:
   Connection(std::shared_ptr<HttpServer::Shared> shared, Stream stream, std::string address)
-      : shared_(std::move(shared)), stream_(std::move(stream)), address_(std::move(address)), timer_(*shared_->io), buffer_(kBufferBytes) {
+      : shared_(std::move(shared)),
+        stream_(std::move(stream)),
+        address_(std::move(address)),
+        timer_(*shared_->io),
+        buffer_(kBufferBytes) {
     shared_->live.insert(this);
     ++shared_->counts.connections;
     ++shared_->per_address[address_];

@@ -32,9 +32,12 @@ class Server {
         events_(events),
         access_(options.access),
         host_(std::move(models), options.host, [this](std::function<void()> f) { asio::post(io_, std::move(f)); }),
-        http_(io_, options.limits,
-              [this](HttpRequest request, const ResponderPtr& responder) { handle(std::move(request), responder); },
-              [this](const std::string& route, int status) { ++metrics_.answers[{route, status}]; }),
+        http_(
+            io_, options.limits,
+            [this](HttpRequest request, const ResponderPtr& responder) { handle(std::move(request), responder); },
+            [this](const std::string& route, int status) {
+              ++metrics_.answers[{route, status}];
+            }),
         signals_(io_, SIGINT, SIGTERM),
         tick_(io_),
         deadline_(io_) {
