@@ -7,13 +7,14 @@
 
 namespace bantam::server {
 
-void ModelHost::EngineThread::stop() {
+void ModelHost::EngineThread::join() {
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 void ModelHost::EngineThread::command(std::function<void()> command) {

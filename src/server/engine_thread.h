@@ -27,9 +27,9 @@ struct ModelHost::Loaded {
 class ModelHost::EngineThread {
  public:
   explicit EngineThread(Post post) : post_(std::move(post)), thread_([this] { loop(); }) {}
-  ~EngineThread() { stop(); }
-  // Ends the thread after the step it is in. Commands it runs may use this object until then.
-  void stop();
+  ~EngineThread() { join(); }
+  // Ends the thread after its step; commands that have not run are dropped.
+  void join();
 
   // From any thread: runs on the engine thread between two steps.
   void command(std::function<void()> command);

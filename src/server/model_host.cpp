@@ -53,7 +53,7 @@ ModelHost::~ModelHost() {
   *alive_ = false;
   aside_.reset();
   for (auto& entry : entries_) entry->loader.reset();
-  engine_->stop();
+  engine_->join();  // a step that is under way still tells of its tokens by way of engine_
 }
 
 std::function<void()> ModelHost::guarded(std::function<void()> f) const {

@@ -173,7 +173,8 @@ TEST(AnthropicStream, AnErrorIsAnEvent) {
   std::string out;
   writer.failed(make_error(ErrorCode::kCancelled, "stopping"), &out);
   EXPECT_EQ(out,
-            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"stopping\"}}\n\n");
+            "event: error\ndata: "
+            "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"stopping\"}}\n\n");
 }
 
 TEST(AnthropicErrors, OwnWordsKeepTheStatus) {
