@@ -160,6 +160,8 @@ class Page:
         self.wait("document.documentElement.dataset.ready === 'true'", "the page to be ready")
 
     def reload(self):
+        """Once what was done is in the database: nobody reloads within a millisecond of a click."""
+        self.wait("!(Number(document.documentElement.dataset.saves) > 0)", "the changes to be saved")
         self.js("delete document.documentElement.dataset.ready")
         self.call("Page.reload")
         self.wait("document.documentElement.dataset.ready === 'true'", "the page to be ready again")
@@ -189,8 +191,11 @@ class Page:
     def _centre(self, selector):
         found = f"document.querySelector({json.dumps(selector)})"
         self.wait(f"!!({found} && {found}.getClientRects().length)", f"{selector} to be shown")
-        return self.js(f"(() => {{ const e = {found}; e.scrollIntoView({{block: 'nearest', behavior: 'instant'}}); const r = e.getClientRects()[0];"
-                       " return [r.left + r.width / 2, r.top + r.height / 2]; })()")
+        # The middle once it has stopped moving: fonts and answers that arrive shift what stands below them.
+        return self.js(f"(async () => {{ await document.fonts.ready; let before = ''; for (let i = 0; i < 60; i++) {{ const e = {found};"
+                       " e?.scrollIntoView({block: 'nearest', behavior: 'instant'}); const r = e?.getClientRects()[0];"
+                       " const now = r && [r.left + r.width / 2, r.top + r.height / 2]; if (now && String(now) === before) return now;"
+                       " before = String(now); await new Promise((f) => setTimeout(f, 40)); } throw new Error('it never stands still'); })()")
 
     def hover(self, selector):
         x, y = self._centre(selector)

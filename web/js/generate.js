@@ -105,12 +105,15 @@ async function run(conversation, node, prefix = []) {
   touch(node);
 }
 
+let saves = 0;  // under way; the page says so, for who wants to close it
 export async function save(conversation, nodes = []) {
+  document.documentElement.dataset.saves = ++saves;
   try {
     await state.store.save(conversation, nodes);
   } catch (error) {
     emit('unsaved', error);
   }
+  document.documentElement.dataset.saves = --saves;
   emit('list');
 }
 
