@@ -46,10 +46,8 @@ TensorView attention_block(Workspace& ws, const Weights& w, const Batch& b, int6
   const TensorView heads_out = keep(saved, Slot::kAttnOut, l, ws.attn.first_rows(T));  // [T, Hq Dh]
   const TensorView y = keep(saved, Slot::kXMid, l, x);                                 // [T, D], in place when serving
 
-  ops::rms_norm(ws.ctx, x, ly.attn_norm, eps, h);
-  ops::linear(ws.ctx, qkv_parts, h, qkv);
-  ops::qk_norm_rope(ws.ctx, qkv, ly.q_norm, ly.k_norm, heads, eps, ws.cos_sin.first_rows(T), rot);
-  ops::kv_store(ws.ctx, rot, heads, b.kv, l, b.segments);
+  ops::norm_linear(ws.ctx, x, ly.attn_norm, eps, h, qkv_parts, qkv);
+  ops::rope_store(ws.ctx, qkv, {ly.q_norm, ly.k_norm, eps}, heads, ws.cos_sin.first_rows(T), b.kv, l, b.segments, rot);
   ops::attention(ws.ctx, rot, heads, b.kv, l, b.segments, scale, heads_out);
   if (saved != nullptr) saved->attended(ws.ctx, l, rot, heads, b, scale);
   ops::linear_add(ws.ctx, ly.o, heads_out, x, y);
@@ -68,10 +66,8 @@ TensorView mlp_block(Workspace& ws, const Weights& w, const Batch& b, int64_t l,
   const TensorView act = ws.act.first_rows(T);                                         // [T, F]
   const TensorView y = keep(saved, Slot::kXOut, l, x);                                 // [T, D], in place when serving
 
-  ops::rms_norm(ws.ctx, x, ly.mlp_norm, eps, h);
-  ops::linear(ws.ctx, gate_up_parts, h, gate_up);
-  ops::swiglu(ws.ctx, gate_up, act);
-  ops::linear_add(ws.ctx, ly.down, act, x, y);
+  ops::norm_linear(ws.ctx, x, ly.mlp_norm, eps, h, gate_up_parts, gate_up);
+  ops::swiglu_linear_add(ws.ctx, gate_up, act, ly.down, x, y);
   return y;
 }
 
@@ -96,8 +92,7 @@ void forward(const Weights& w, const Batch& b, Workspace& ws, Saved* saved, Tens
   const TensorView rows = keep(saved, Slot::kFinalIn, 0, ws.x_rows.first_rows(R));  // [R, D]; R << T when serving
   const TensorView h = ws.h.first_rows(R);                                          // [R, D]
   ops::gather_rows(ws.ctx, x, b.logit_rows, rows);
-  ops::rms_norm(ws.ctx, rows, w.final_norm, static_cast<float>(c.rms_norm_eps), h);
-  ops::linear(ws.ctx, w.lm_head, h, logits);  // [R, V]
+  ops::norm_linear(ws.ctx, rows, w.final_norm, static_cast<float>(c.rms_norm_eps), h, w.lm_head, logits);  // [R, V]
 }
 
 }  // namespace bantam::model

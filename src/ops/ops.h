@@ -58,23 +58,39 @@ inline void linear(Context& ctx, const Linear& w, TensorView x, TensorView out) 
   const Linear* one = &w;
   linear(ctx, std::span<const Linear* const>(&one, 1), x, out);
 }
+// The same of h = rms_norm(x): x and h [T, K], norm [K].
+void norm_linear(Context& ctx, TensorView x, const float* norm, float eps, TensorView h,
+                 std::span<const Linear* const> parts, TensorView out);
+inline void norm_linear(Context& ctx, TensorView x, const float* norm, float eps, TensorView h, const Linear& w,
+                        TensorView out) {
+  const Linear* one = &w;
+  norm_linear(ctx, x, norm, eps, h, std::span<const Linear* const>(&one, 1), out);
+}
 // out = residual + x W^T. residual [T, N]; out [T, N] may alias residual.
 void linear_add(Context& ctx, const Linear& w, TensorView x, TensorView residual, TensorView out);
+// The same of act = silu(gate) * up. gate_up [T, 2F] (gate first), act [T, F].
+void swiglu_linear_add(Context& ctx, TensorView gate_up, TensorView act, const Linear& w, TensorView residual,
+                       TensorView out);
 
 // cos_sin[t] = {cos(angle_i) * factor for i < Dh/2, then sin(angle_i) * factor}, angle_i = fp32(pos) * inv_freq[i]
 // in fp32. positions [T], inv_freq [Dh/2], cos_sin [T, Dh].
 void rope_table(Context& ctx, std::span<const int32_t> positions, std::span<const float> inv_freq, float factor,
                 TensorView cos_sin);
 
-// Per head: RMSNorm with q_norm / k_norm [Dh] (null for Qwen2.5: no norm), then rotation of the pairs (i, i + Dh/2).
-// V heads are copied. qkv [T, (Hq + 2 Hkv) Dh] in the order q, k, v; out the same shape, may alias qkv.
-void qk_norm_rope(Context& ctx, TensorView qkv, const float* q_norm, const float* k_norm, HeadShape heads, float eps,
-                  TensorView cos_sin, TensorView out);
-
 // Writes this step's k and v of one layer into their pages (rounded to the page's type), then, for segments with a
-// parent, copies the parent's slots of the shared page. qkv as above.
+// parent, copies the parent's slots of the shared page. qkv [T, (Hq + 2 Hkv) Dh] in the order q, k, v.
 void kv_store(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
               std::span<const kernels::Segment> segments);
+
+// RMSNorm of each q and k head before its rotation; weights [Dh], null for Qwen2.5: no norm.
+struct HeadNorms {
+  const float *q = nullptr, *k = nullptr;
+  float eps = 0;
+};
+// Norms and rotates the q and k heads of every token of the segments (pairs (i, i + Dh/2); v heads are copied) and
+// stores keys and values as kv_store does. out [T, (Hq + 2 Hkv) Dh] may alias qkv; cos_sin [T, Dh] from rope_table.
+void rope_store(Context& ctx, TensorView qkv, const HeadNorms& norms, HeadShape heads, TensorView cos_sin,
+                const kernels::KvView& kv, int64_t layer, std::span<const kernels::Segment> segments, TensorView out);
 
 // Fills whole pages of every layer with generated keys and values, uniform in [-1, 1): for benchmarks that need a depth
 // without computing it. A function of (page ids, seed) alone.
@@ -89,9 +105,6 @@ void attention(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvV
 // the diagonal. Straight and slow; the same scores and maxima as attention().
 void attention_probs(Context& ctx, TensorView qkv, HeadShape heads, const kernels::KvView& kv, int64_t layer,
                      const kernels::Segment& segment, float scale, float* probs);
-
-// out = silu(gate) * up. gate_up [T, 2F] (gate first), out [T, F].
-void swiglu(Context& ctx, TensorView gate_up, TensorView out);
 
 // out[r] = x[rows[r]]. x [T, D], out [R, D].
 void gather_rows(Context& ctx, TensorView x, std::span<const int32_t> rows, TensorView out);

@@ -1,5 +1,4 @@
-// Row-wise ops: norms, rotation tables, activations. Rows (and columns of an activation) are independent,
-// so how they are cut into chunks cannot change a bit.
+// Row-wise ops: norms and rotation tables. Rows are independent, so how they are cut into chunks cannot change a bit.
 #include <algorithm>
 #include <cstring>
 
@@ -50,36 +49,6 @@ void rope_table(Context& ctx, std::span<const int32_t> positions, std::span<cons
         row[i] = cosine * factor;
         row[half + i] = sine * factor;
       }
-    }
-  });
-}
-
-void qk_norm_rope(Context& ctx, TensorView qkv, const float* q_norm, const float* k_norm, HeadShape heads, float eps,
-                  TensorView cos_sin, TensorView out) {
-  BANTAM_CHECK(is_matrix(qkv) && is_matrix(out) && is_matrix(cos_sin) && qkv.shape == out.shape);
-  BANTAM_CHECK(qkv.shape[1] == (heads.q_heads + 2 * heads.kv_heads) * heads.head_dim);
-  BANTAM_CHECK(cos_sin.shape[0] == qkv.shape[0] && cos_sin.shape[1] == heads.head_dim);
-  BANTAM_CHECK(heads.head_dim % 16 == 0 && heads.head_dim <= kernels::kMaxHeadDim);
-  for_ranges(ctx, qkv.shape[0], qkv.shape[1], [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      ctx.table->rows.qk_norm_rope(qkv.row(t), q_norm, k_norm, heads.q_heads, heads.kv_heads, heads.head_dim, eps,
-                                   cos_sin.row(t), out.row(t));
-    }
-  });
-}
-
-void swiglu(Context& ctx, TensorView gate_up, TensorView out) {
-  BANTAM_CHECK(is_matrix(gate_up) && is_matrix(out));
-  BANTAM_CHECK(gate_up.shape[0] == out.shape[0] && gate_up.shape[1] == 2 * out.shape[1]);
-  // A long row is cut as well, so that decode uses every thread: 4096 columns take about 2 microseconds.
-  constexpr int64_t kColumns = 4096;
-  const int64_t f = out.shape[1], pieces = (f + kColumns - 1) / kColumns;
-  constexpr int64_t kFloatsPerElement = 4;  // the exponential
-  for_ranges(ctx, out.shape[0] * pieces, std::min(f, kColumns) * kFloatsPerElement, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t t = i / pieces, first = i % pieces * kColumns;
-      const float* gate = gate_up.row(t) + first;
-      ctx.table->rows.swiglu(gate, gate + f, std::min(kColumns, f - first), out.row(t) + first);
     }
   });
 }

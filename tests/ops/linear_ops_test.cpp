@@ -1,5 +1,5 @@
-// ops::linear, linear_add and embed: parts side by side, mixed types, threads, aliasing. The kernels have their own
-// test.
+// ops::linear, its fused forms, linear_add and embed: parts side by side, mixed types, threads, aliasing. The kernels
+// have their own test.
 #include <gtest/gtest.h>
 
 #include "kernels/linear_cases.h"
@@ -95,6 +95,44 @@ TEST(LinearOps, AddMayWriteOverItsResidual) {
     for (size_t i = 0; i < plain.size(); ++i) ASSERT_EQ(apart[i], residual[i] + plain[i]);
     linear_add(machine.ctx, l, view(x, m, 320), view(residual, m, 50), view(residual, m, 50));
     EXPECT_TRUE(same_bits(residual.data(), apart.data(), apart.size()));
+  }
+}
+
+// Activations made on the way are those of the kernels alone, and the products those of linear: whatever M, threads,
+// mode and table, so whether pieces are whole rows, tiles of tokens or columns.
+TEST(LinearOps, ActivationsMadeOnTheWay) {
+  constexpr int64_t kDim = 960, kOut = 48;
+  const TestMatrix q4 = make_matrix(DType::kQ4_0, 32, kDim, 2), q8 = make_matrix(DType::kQ8_0, kOut, kDim, 2);
+  const Linear first{q4.packed}, second{q8.packed};
+  const std::vector<const Linear*> parts = {&first, &second};
+  Philox rng(4);
+  const std::vector<float> w = random_floats(rng, kDim);
+  for (const kernels::Table* table : kernels::available_tables()) {
+    for (const int64_t m : {1, 8, 9, 17, 64}) {
+      for (const auto& [threads, numerics] :
+           {std::pair{1, Numerics::kFast}, {3, Numerics::kFast}, {3, Numerics::kExact}}) {
+        Machine machine(threads, numerics, table->name);
+        std::vector<float> x = random_floats(rng, m * kDim), h(x.size(), -1.0f), norm(x.size());
+        table->rows.rms_norm(x.data(), w.data(), 1e-6f, m, kDim, norm.data());
+        std::vector<float> got(static_cast<size_t>(m * (32 + kOut)));
+        norm_linear(machine.ctx, view(x, m, kDim), w.data(), 1e-6f, view(h, m, kDim), parts, view(got, m, 32 + kOut));
+        ASSERT_TRUE(same_bits(h.data(), norm.data(), h.size())) << table->name << " M " << m;
+        ASSERT_TRUE(same_bits(got.data(), run(machine, parts, norm, m).data(), got.size()))
+            << table->name << " M " << m;
+
+        std::vector<float> gate_up = random_floats(rng, m * 2 * kDim), act(x.size(), -1.0f), silu(x.size());
+        std::vector<float> residual = random_floats(rng, m * kOut), want(residual.size()), sum(residual.size());
+        for (int64_t t = 0; t < m; ++t) {
+          const float* gate = gate_up.data() + t * 2 * kDim;
+          table->rows.swiglu(gate, gate + kDim, kDim, silu.data() + t * kDim);
+        }
+        swiglu_linear_add(machine.ctx, view(gate_up, m, 2 * kDim), view(act, m, kDim), second, view(residual, m, kOut),
+                          view(sum, m, kOut));
+        linear_add(machine.ctx, second, view(silu, m, kDim), view(residual, m, kOut), view(want, m, kOut));
+        ASSERT_TRUE(same_bits(act.data(), silu.data(), act.size())) << table->name << " M " << m;
+        ASSERT_TRUE(same_bits(sum.data(), want.data(), sum.size())) << table->name << " M " << m;
+      }
+    }
   }
 }
 

@@ -51,47 +51,47 @@ TEST(RowOps, RopeAnglesAreFp32ProductsAndTheFactorComesLast) {
 }
 
 TEST(RowOps, ChunksAndThreadsDoNotChangeBits) {
-  // Wide rows are cut (swiglu at 4096 columns), narrow ones share a chunk; each row alone must give the same.
-  for (const auto& [rows, f] : {std::pair<int64_t, int64_t>{3, 9001}, {700, 40}, {1, 4097}}) {
-    auto gate_up = random_floats(rows * 2 * f, 5, 4.0f);
-    const auto w = random_floats(2 * f, 6);
-    std::vector<float> first_act, first_norm;
+  for (const auto& [rows, n] : {std::pair<int64_t, int64_t>{3, 18002}, {700, 80}, {1, 8194}}) {
+    auto x = random_floats(rows * n, 5, 4.0f);
+    const auto w = random_floats(n, 6);
+    std::vector<float> first;
     for (int threads : {1, 3}) {
       Machine machine(best(), threads, rows, {1, 1, 16}, 8);
-      std::vector<float> act(static_cast<size_t>(rows * f)), norm(gate_up.size());
-      swiglu(machine.context(), matrix(gate_up, rows), matrix(act, rows));
-      rms_norm(machine.context(), matrix(gate_up, rows), w.data(), 1e-6f, matrix(norm, rows));
-      if (first_act.empty()) {
-        first_act = act;
-        first_norm = norm;
-      }
-      EXPECT_TRUE(same_bits(first_act, act));
-      EXPECT_TRUE(same_bits(first_norm, norm));
+      std::vector<float> norm(x.size());
+      rms_norm(machine.context(), matrix(x, rows), w.data(), 1e-6f, matrix(norm, rows));
+      if (first.empty()) first = norm;
+      EXPECT_TRUE(same_bits(first, norm));
     }
     for (int64_t r = 0; r < rows; ++r) {
-      std::vector<float> act(static_cast<size_t>(f)), norm(static_cast<size_t>(2 * f));
-      const float* row = gate_up.data() + r * 2 * f;
-      best()->rows.swiglu(row, row + f, f, act.data());
-      best()->rows.rms_norm(row, w.data(), 1e-6f, 1, 2 * f, norm.data());
-      EXPECT_TRUE(same_bits(act, {first_act.begin() + r * f, first_act.begin() + (r + 1) * f}));
-      EXPECT_TRUE(same_bits(norm, {first_norm.begin() + r * 2 * f, first_norm.begin() + (r + 1) * 2 * f}));
+      std::vector<float> norm(static_cast<size_t>(n));
+      best()->rows.rms_norm(x.data() + r * n, w.data(), 1e-6f, 1, n, norm.data());
+      EXPECT_TRUE(same_bits(norm, {first.begin() + r * n, first.begin() + (r + 1) * n}));
     }
   }
 }
 
-TEST(RowOps, QkNormRopeTakesEachTokensOwnAngles) {
+// Two segments, the second one over a page's end in the middle of its page: every token gets its own angles, and the
+// pages get what kv_store puts there.
+TEST(RowOps, RopeStoreIsRotationAndStore) {
   const HeadShape heads{3, 1, 32};
-  auto qkv = random_floats(50 * qkv_width(heads), 7), cos_sin = random_floats(50 * 32, 8);
+  constexpr int64_t kTok = 110;
+  const kernels::Segment segments[] = {{0, 37, -1, 50, 0}, {37, 73, -1, 0, 2}};
   const auto w = random_floats(32, 9);
-  Machine machine(best(), 3, 50, heads, 50);
-  std::vector<float> out(qkv.size());
-  qk_norm_rope(machine.context(), matrix(qkv, 50), w.data(), w.data(), heads, 1e-6f, matrix(cos_sin, 50),
-               matrix(out, 50));
-  for (int64_t t = 0; t < 50; ++t) {
-    std::vector<float> one(static_cast<size_t>(qkv_width(heads)));
-    best()->rows.qk_norm_rope(&qkv[static_cast<size_t>(t * qkv_width(heads))], w.data(), w.data(), 3, 1, 32, 1e-6f,
-                              &cos_sin[static_cast<size_t>(t * 32)], one.data());
-    EXPECT_TRUE(same_bits(one, {out.begin() + t * qkv_width(heads), out.begin() + (t + 1) * qkv_width(heads)}));
+  auto cos_sin = random_floats(kTok * 32, 8), qkv = random_floats(kTok * qkv_width(heads), 7), want = qkv;
+  for (int64_t t = 0; t < kTok; ++t) {
+    float* row = want.data() + t * qkv_width(heads);
+    best()->rows.qk_norm_rope(row, w.data(), w.data(), 3, 1, 32, 1e-6f, &cos_sin[static_cast<size_t>(t * 32)], row);
+  }
+  for (const DType dtype : {DType::kF16, DType::kF32, DType::kQ8_0, DType::kQ4_0}) {
+    Machine machine(best(), 3, kTok, heads, 128);
+    Cache apart(heads, dtype, 4, 1), fused(heads, dtype, 4, 1);
+    std::vector<float> out(qkv.size());
+    kv_store(machine.context(), matrix(want, kTok), heads, apart.view(), 1, segments);
+    rope_store(machine.context(), matrix(qkv, kTok), {w.data(), w.data(), 1e-6f}, heads, matrix(cos_sin, kTok),
+               fused.view(), 1, segments, matrix(out, kTok));
+    EXPECT_TRUE(same_bits(out, want));
+    const auto bytes = static_cast<size_t>(2 * 4 * apart.view().layout.page_bytes());
+    EXPECT_EQ(std::memcmp(apart.view().base, fused.view().base, bytes), 0) << name(dtype);
   }
 }
 
