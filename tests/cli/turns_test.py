@@ -15,9 +15,10 @@ WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "requir
 FUNCTION = {"name": "get_weather", "description": "Get the weather", "parameters": WEATHER}
 TOOLS = [{"type": "function", "function": FUNCTION}]
 RESULT = '{"temperature": 21, "condition": "sunny"}'
-STORY = [{"role": "user", "content": "Tell me a story."}]
+WHO = [{"role": "user", "content": "Who are you?"}]
 NEXT = {"role": "user", "content": "And what is 7 + 8?"}
-WILD = {"temperature": 1.6, "top_p": 1, "top_k": 0}
+LIMIT = 150
+WILD = {"temperature": 2.0, "top_p": 1, "top_k": 0}
 
 
 def setUpModule():
@@ -29,23 +30,22 @@ def tearDownModule():
     SERVER.stop(signal.SIGTERM)
 
 
-# One API each: a first request, what its answer looks like when it is sent back, and the counts of a reply. All take the
-# whole conversation as `turns`, in that API's own form.
+# One API each: the first turns, a request's body, what an answer looks like when it is sent back, and the counts of a
+# reply: tokens of the prompt, of these from the cache (None where it does not tell), and of the answer.
 
 class Chat:
-    path, calls_by_id = "/v1/chat/completions", True
+    path = "/v1/chat/completions"
 
     def start(self, system, text):
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
-    def body(self, turns, thinking, tools, stream):
-        return {"messages": turns, "enable_thinking": thinking, "stream": stream, "stream_options": {"include_usage": True}, **({"tools": TOOLS} if tools else {})}
+    def body(self, turns, thinking, tools, stream, sampling):
+        return {"messages": turns, "enable_thinking": thinking, "stream": stream, "max_tokens": LIMIT, "stream_options": {"include_usage": True}, **({"tools": TOOLS} if tools else {}), **sampling}
 
     def read(self, reply, stream):
-        """The answer as turns, and the numbers of tokens of the prompt and of those from the cache."""
         usage = reply[-1]["usage"] if stream else reply["usage"]
         message = self.joined(reply) if stream else reply["choices"][0]["message"]
-        return [message], usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
+        return [message], usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"], usage["completion_tokens"]
 
     def joined(self, chunks):
         message = {"role": "assistant", "content": ""}
@@ -64,14 +64,14 @@ class Chat:
 
 
 class Messages:
-    path, calls_by_id = "/v1/messages", True
+    path = "/v1/messages"
 
     def start(self, system, text):
         self.system = system
         return [{"role": "user", "content": text}]
 
-    def body(self, turns, thinking, tools, stream):
-        body = {"system": self.system, "messages": turns, "thinking": {"type": "enabled" if thinking else "disabled"}, "stream": stream, "max_tokens": 400}
+    def body(self, turns, thinking, tools, stream, sampling):
+        body = {"system": self.system, "messages": turns, "thinking": {"type": "enabled" if thinking else "disabled"}, "stream": stream, "max_tokens": LIMIT, **sampling}
         return {**body, "tools": [{"name": FUNCTION["name"], "description": FUNCTION["description"], "input_schema": WEATHER}]} if tools else body
 
     def read(self, reply, stream):
@@ -91,37 +91,39 @@ class Messages:
                     block["input"] = json.loads(written)
         else:
             blocks, usage = reply["content"], reply["usage"]
-        return [{"role": "assistant", "content": blocks}], usage["input_tokens"] + usage["cache_read_input_tokens"], usage["cache_read_input_tokens"]
+        cached = usage["cache_read_input_tokens"]
+        return [{"role": "assistant", "content": blocks}], usage["input_tokens"] + cached, cached, usage["output_tokens"]
 
     def result(self, answer):
         return [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": answer[-1]["content"][-1]["id"], "content": RESULT}]}]
 
 
 class Responses:
-    path, calls_by_id = "/v1/responses", True
+    path = "/v1/responses"
 
     def start(self, system, text):
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
-    def body(self, turns, thinking, tools, stream):
-        return {"input": turns, "enable_thinking": thinking, "stream": stream, **({"tools": [{"type": "function", **FUNCTION}]} if tools else {})}
+    def body(self, turns, thinking, tools, stream, sampling):
+        return {"input": turns, "enable_thinking": thinking, "stream": stream, "max_output_tokens": LIMIT, **({"tools": [{"type": "function", **FUNCTION}]} if tools else {}), **sampling}
 
     def read(self, reply, stream):
         whole = reply[-1][1]["response"] if stream else reply
-        return whole["output"], whole["usage"]["input_tokens"], whole["usage"]["input_tokens_details"]["cached_tokens"]
+        usage = whole["usage"]
+        return whole["output"], usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"], usage["output_tokens"]
 
     def result(self, answer):
         return [{"type": "function_call_output", "call_id": answer[-1]["call_id"], "output": RESULT}]
 
 
 class Ollama:
-    path, calls_by_id = "/api/chat", False
+    path = "/api/chat"
 
     def start(self, system, text):
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
-    def body(self, turns, thinking, tools, stream):
-        options = {"num_predict": 400}
+    def body(self, turns, thinking, tools, stream, sampling):
+        options = {"num_predict": LIMIT, **sampling}
         return {"model": "m", "messages": turns, "think": thinking, "stream": stream, "options": options, **({"tools": TOOLS} if tools else {})}
 
     def read(self, reply, stream):
@@ -129,8 +131,8 @@ class Ollama:
             message = {"role": "assistant", "content": "".join(line["message"]["content"] for line in reply), "tool_calls": [call for line in reply for call in line["message"].get("tool_calls", [])]}
         else:
             message = reply["message"]
-        # Ollama does not tell what came from the cache.
-        return [message], (reply[-1] if stream else reply)["prompt_eval_count"], None
+        last = reply[-1] if stream else reply
+        return [message], last["prompt_eval_count"], None, last["eval_count"]
 
     def result(self, answer):
         return [{"role": "tool", "tool_name": "get_weather", "content": RESULT}]
@@ -168,13 +170,13 @@ class Turns(Case):
     def odd_answer(self, server=None, key=None, **more):
         """An answer and its ids, which are not those of its text."""
         for seed in range(200):
-            body = {"messages": STORY, **WILD, "seed": seed, "logprobs": True, "max_tokens": 60, **more}
+            body = {"messages": WHO, **WILD, "seed": seed, "logprobs": True, "max_tokens": 60, **more}
             choice = self.post("/v1/chat/completions", body, server, key)["choices"][0]
             ids = [entry["id"] for entry in choice["logprobs"]["content"]]
             text = choice["message"]["content"] or ""
             if choice["finish_reason"] == "stop":
                 ids.pop()
-            if text and "\ufffd" not in text and self.decode(ids) == text and self.encode(text) != ids:
+            if text and not set(text) & set("\ufffd<\n") and self.decode(ids) == text and self.encode(text) != ids:
                 return text, ids
         self.fail("no answer in unusual tokens")
 
@@ -184,14 +186,14 @@ class Turns(Case):
     def test_unusual_tokens_come_back(self):
         off = {"enable_thinking": False}
         text, ids = self.odd_answer(**off)
-        turns = STORY + [{"role": "assistant", "content": text}, NEXT]
+        turns = WHO + [{"role": "assistant", "content": text}, NEXT]
         prompt = self.ids_of(turns, **off)
         self.assert_contains(prompt, ids)
         self.assertEqual(self.decode(prompt), self.post("/apply-template", {"messages": turns, **off})["prompt"], "other bytes")
         self.assertNotEqual(prompt, self.encode(self.decode(prompt)))
         # One letter more, and it is another text; the same words of the user's are not the model's.
         for edited in ({"role": "assistant", "content": text + "x"}, {"role": "user", "content": text}):
-            prompt = self.ids_of(STORY + [edited, NEXT], **off)
+            prompt = self.ids_of(WHO + [edited, NEXT], **off)
             self.assertEqual(prompt, self.encode(self.decode(prompt)))
 
     def test_nobody_elses(self):
@@ -201,35 +203,50 @@ class Turns(Case):
         self.addCleanup(server.stop)
         one, two = ({"Authorization": "Bearer " + key} for key in ("one", "two"))
         text, ids = self.odd_answer(server, one, enable_thinking=False)
-        turns = STORY + [{"role": "assistant", "content": text}, NEXT]
+        turns = WHO + [{"role": "assistant", "content": text}, NEXT]
         self.assert_contains(self.ids_of(turns, server, one, enable_thinking=False), ids)
         others = self.ids_of(turns, server, two, enable_thinking=False)
         self.assertEqual(others, self.encode(self.decode(others)))
 
+    def frame(self, said, thinking):
+        """What the next turn of a conversation has after its history, in tokens."""
+        return len(self.encode(said + "<|im_end|>\n<|im_start|>assistant\n" + ("" if thinking else "<think>\n\n</think>\n\n")))
+
     def test_a_next_turn_costs_its_new_tokens(self):
-        forms = itertools.product((Chat, Messages, Responses, Ollama), (False, True), (False, True), (False, True), (0, 1.3))
-        for number, (form, thinking, tools, stream, temperature) in enumerate(forms):
-            with self.subTest(api=form.__name__, thinking=thinking, tools=tools, stream=stream, temperature=temperature):
-                api, wishes = form(), {"temperature": temperature, "seed": number}
-                if form is Ollama:
-                    wishes = {}
-                question = "What is the weather in Paris?" if tools else "What is 12 + 30?"
-                turns = api.start("Talk number %d." % number, question)
-                first = self.send(api, {**api.body(turns, thinking, tools, stream), **wishes})
-                answer, before, _ = api.read(first, stream)
-                called = "tool_calls" in answer[-1] and answer[-1]["tool_calls"] or answer[-1].get("type") == "function_call" \
-                    or isinstance(answer[-1].get("content"), list) and answer[-1]["content"][-1].get("type") == "tool_use"
-                if tools and temperature == 0:
-                    self.assertTrue(called, answer)
-                new = api.result(answer) if called else [NEXT]
+        forms = itertools.product((Chat, Messages, Responses, Ollama), (False, True), (False, True), (False, True))
+        for number, (form, thinking, tools, stream) in enumerate(forms):
+            with self.subTest(api=form.__name__, thinking=thinking, tools=tools, stream=stream):
+                api, greedy = form(), {"temperature": 0}
+                turns = api.start("Talk number %d." % number, "What is the weather in Paris?" if tools else "What is 12 + 30?")
+                answer, before, _, _ = api.read(self.send(api, api.body(turns, thinking, tools, stream, greedy)), stream)
+                new = api.result(answer) if tools else [NEXT]
                 self.wait_until_prepared()
-                second = self.send(api, {**api.body(turns + answer + new, thinking, tools, stream), "temperature": 0})
-                _, after, cached = api.read(second, stream)
-                said = RESULT + "\n</tool_response>" if called else NEXT["content"]
-                frame = said + "<|im_end|>\n<|im_start|>assistant\n" + ("" if thinking else "<think>\n\n</think>\n\n")
+                _, after, cached, _ = api.read(self.send(api, api.body(turns + answer + new, thinking, tools, stream, greedy)), stream)
                 self.assertGreater(after, before)
                 if cached is not None:
-                    self.assertEqual(after - cached, len(self.encode(frame)), (answer, before))
+                    self.assertEqual(after - cached, self.frame(RESULT + "\n</tool_response>" if tools else NEXT["content"], thinking))
+
+    def test_so_it_does_after_unusual_tokens(self):
+        for number, (form, stream) in enumerate(itertools.product((Chat, Messages, Responses, Ollama), (False, True))):
+            with self.subTest(api=form.__name__, stream=stream):
+                api, system = form(), "Tale number %d." % number
+                turns = api.start(system, "Who are you?")
+                for seed in range(200):
+                    answer, _, _, tok = api.read(self.send(api, api.body(turns, False, False, stream, {**WILD, "seed": seed})), stream)
+                    text = answer[-1]["content"]
+                    text = text if isinstance(text, str) else text[0]["text"] if len(text) == 1 else ""
+                    # Of the tokens one is the end; control tokens among words stay words, so such an answer will not do.
+                    if text and not set(text) & set("\ufffd<\n") and tok < LIMIT and tok - 1 < len(self.encode(text)):
+                        break
+                else:
+                    self.fail("no answer in unusual tokens")
+                self.wait_until_prepared()
+                _, after, cached, _ = api.read(self.send(api, api.body(turns + answer + [NEXT], False, False, stream, {"temperature": 0})), stream)
+                chat = Chat().start(system, "Who are you?") + [{"role": "assistant", "content": text}, NEXT]
+                plain = self.post("/apply-template", {"messages": chat, "enable_thinking": False})["prompt"]
+                self.assertLess(after, len(self.encode(plain)), "the text's own tokens came back")
+                if cached is not None:
+                    self.assertEqual(after - cached, self.frame(NEXT["content"], False))
 
 
 if __name__ == "__main__":
