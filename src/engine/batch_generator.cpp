@@ -205,6 +205,8 @@ void BatchGenerator::run_forward(std::span<const Scheduler::Part> parts) {
                       : running.wants_row(part) ? EngineImpl::Rows::kLast
                                                 : EngineImpl::Rows::kNone;
     paged.push_back({part.tokens, part.start, part.pages, rows});
+    if (part.copy_from < 0) continue;
+    engine_.impl().kv().copy(part.copy_from, part.pages[static_cast<size_t>(part.start / kernels::kPageTok)]);
   }
   engine_.impl().forward(paged);
 }

@@ -1,6 +1,6 @@
 // PageAllocator: who holds which page of keys and values. Reference counts and a free list, no memory behind them, so
-// that the scheduler and the prefix tree can be tested without a model. Full pages may have many holders, a page being
-// written has exactly one. Not thread-safe: driven by the engine's thread.
+// that the scheduler and the prefix tree can be tested without a model. A page that is not written any more may have
+// many holders, a page being written has exactly one. Not thread-safe: driven by the engine's thread.
 #pragma once
 
 #include <cstddef>

@@ -6,12 +6,11 @@
 namespace bantam::engine {
 
 Result<Prompt> render_prompt(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& messages,
-                             const JsonValue* tools, std::optional<bool> enable_thinking) {
+                             const JsonValue* tools, std::optional<bool> enable_thinking, const FindTurn& find) {
   const text::RenderOptions options{.add_generation_prompt = true, .enable_thinking = enable_thinking};
   BANTAM_TRY_ASSIGN(text::Rendered rendered, text::render(kind, text::normalise_messages(messages), tools, options));
   Prompt prompt;
-  const auto spans = rendered.spans();
-  prompt.ids = tokenizer.encode(spans);
+  prompt.ids = encode_rendered(tokenizer, rendered, find);
   prompt.text = std::move(rendered.text);
   prompt.starts_in_thinking = kind == text::TemplateKind::qwen3_thinking_2507;
   return prompt;

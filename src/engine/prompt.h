@@ -12,19 +12,21 @@
 #include "bantam/engine.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "engine/written_turn.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace bantam::engine {
 
-// The prompt of a conversation: rendered by the template, control tokens only where the template put them.
+// The prompt of a conversation: rendered by the template, control tokens only where the template put them. `find`: the
+// turns whose own ids are known.
 struct Prompt {
   std::string text;
   std::vector<int32_t> ids;
   bool starts_in_thinking = false;
 };
 Result<Prompt> render_prompt(const text::Tokenizer& tokenizer, text::TemplateKind kind, const JsonValue& messages,
-                             const JsonValue* tools, std::optional<bool> enable_thinking);
+                             const JsonValue* tools, std::optional<bool> enable_thinking, const FindTurn& find = {});
 
 // Whether the model will think: always, never, or as asked (hybrids think unless told not to).
 bool will_think(text::TemplateKind kind, std::optional<bool> enable_thinking);

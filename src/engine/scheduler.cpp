@@ -2,6 +2,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -14,6 +15,8 @@ struct Scheduler::Timeline {
   std::vector<int32_t> pages;
   int64_t computed = 0;    // tokens whose keys and values are in the pages
   int64_t cached = -1;     // of these, taken from the tree before its first part; -1: no part yet
+  bool has_begun = false;  // has had a part since it was admitted
+  int32_t copy_from = -1;  // page to copy before its next part, retained; its tokens count as computed
   int64_t remembered = 0;  // pages the tree knows already
   int64_t prompt_tok = 0;
   bool all_rows = false, all_hidden = false;
@@ -101,7 +104,7 @@ bool Scheduler::cancel(int64_t id) {
   const auto found = requests_.find(id);
   if (found == requests_.end()) return false;
   Timeline& timeline = *found->second;
-  remember(timeline);
+  remember_all(timeline);
   remove(timeline);
   return true;
 }
@@ -122,14 +125,26 @@ void Scheduler::admit() {
   }
 }
 
-// Gives a request that has nothing computed yet the pages of a beginning that somebody computed before.
+// Gives a request that has computed nothing yet the pages of a beginning that somebody computed before.
 void Scheduler::take_remembered(Timeline& timeline) {
-  if (!options_.prefix_cache || !timeline.pages.empty()) return;
+  if (!options_.prefix_cache || timeline.has_begun) return;
+  release_pages(timeline);  // it may have taken less before
   if (timeline.all_rows || timeline.all_hidden) return;
   // The last token is always fed: its logits are needed.
   const auto known = std::span(timeline.tokens).first(timeline.tokens.size() - 1);
-  timeline.computed = tree_.match(timeline.owner, known, &timeline.pages);
+  PrefixTree::Piece piece;
+  timeline.computed = tree_.match(timeline.owner, known, &timeline.pages, &piece) + piece.tok;
+  timeline.copy_from = piece.page;
   timeline.remembered = static_cast<int64_t>(timeline.pages.size());
+}
+
+// Gives up a copy that was not made yet: the page it would be made of may be the one that is missing. False when there
+// is none.
+bool Scheduler::drop_copy(Timeline& timeline) {
+  if (timeline.copy_from < 0) return false;
+  pages_->release(std::exchange(timeline.copy_from, -1));
+  timeline.computed = static_cast<int64_t>(timeline.pages.size()) * options_.page_tok;
+  return true;
 }
 
 // Starts the owner's oldest request if its whole prompt and one token more have room beside what the running ones
@@ -144,6 +159,7 @@ bool Scheduler::admit_one(Owner& owner) {
     wanted += std::max<int64_t>(0, pages_for(other_size) - static_cast<int64_t>(other->pages.size()));
   }
   tree_.evict(wanted);
+  if (pages_->free_pages() < wanted && drop_copy(timeline)) tree_.evict(wanted);
   if (pages_->free_pages() < wanted) {
     release_pages(timeline);  // a request that waits holds nothing
     return false;
@@ -182,6 +198,8 @@ void Scheduler::add_part(Timeline& timeline, int64_t tok) {
   part.tokens = std::span(timeline.tokens).subspan(static_cast<size_t>(timeline.computed), static_cast<size_t>(tok));
   part.start = timeline.computed;
   part.pages = timeline.pages;
+  part.copy_from = timeline.copy_from;
+  timeline.has_begun = true;
   part.all_rows = timeline.wants_rows();
   part.wants_token = tok == timeline.pending();
   parts_.push_back(part);
@@ -230,7 +248,7 @@ bool Scheduler::add_prompt_part(Timeline& timeline, int64_t* left, int64_t* rows
   if (tok <= 0) return true;
   const int64_t missing = pages_for(timeline.computed + tok) - static_cast<int64_t>(timeline.pages.size());
   tree_.evict(missing);
-  if (missing > pages_->free_pages()) return false;
+  if (missing > pages_->free_pages()) return drop_copy(timeline) && add_prompt_part(timeline, left, rows);
   for (int64_t k = 0; k < missing; ++k) timeline.pages.push_back(pages_->allocate());
   add_part(timeline, tok);
   *left -= tok;
@@ -249,6 +267,7 @@ void Scheduler::end_step(std::span<const Choice> choices) {
   for (const Part& part : parts_) {
     Timeline& timeline = *requests_.at(part.id);
     timeline.computed += static_cast<int64_t>(part.tokens.size());
+    if (timeline.copy_from >= 0) pages_->release(std::exchange(timeline.copy_from, -1));
     if (part.all_rows) timeline.rows_done = timeline.computed;
     remember(timeline);
     if (!part.wants_token) continue;
@@ -256,6 +275,7 @@ void Scheduler::end_step(std::span<const Choice> choices) {
     const Choice& choice = choices[next++];
     totals_.generated_tok += choice.token >= 0 ? 1 : 0;
     if (choice.done) {
+      remember_all(timeline);
       remove(timeline);
     } else {
       timeline.tokens.push_back(choice.token);
@@ -273,10 +293,19 @@ void Scheduler::remember(Timeline& timeline) {
   timeline.remembered = whole;
 }
 
+// Puts everything computed into the tree, the last page as far as it is filled. Nothing may be written after that.
+void Scheduler::remember_all(Timeline& timeline) {
+  if (!options_.prefix_cache || timeline.copy_from >= 0 || timeline.pages.empty()) return;
+  const auto pages = std::span(timeline.pages).first(static_cast<size_t>(pages_for(timeline.computed)));
+  tree_.insert(timeline.owner, std::span(timeline.tokens).first(static_cast<size_t>(timeline.computed)), pages);
+}
+
 void Scheduler::release_pages(Timeline& timeline) {
+  if (timeline.copy_from >= 0) pages_->release(std::exchange(timeline.copy_from, -1));
   give_back(timeline.pages);
   timeline.pages.clear();
   timeline.computed = timeline.remembered = 0;
+  timeline.has_begun = false;
 }
 
 void Scheduler::preempt(Timeline& timeline) {
@@ -353,14 +382,18 @@ bool Scheduler::check_integrity() const {
   for (const auto& [name, owner] : owners_) {
     waiting += owner.waiting.size();
     for (const Timeline* timeline : owner.waiting) {
-      if (timeline->running || !timeline->pages.empty() || timeline->computed != 0 || timeline->owner != name) {
+      if (timeline->running || !timeline->pages.empty() || timeline->computed != 0 || timeline->copy_from >= 0 ||
+          timeline->owner != name) {
         return false;
       }
     }
   }
   if (waiting + running_.size() != requests_.size()) return false;
   for (const Timeline* timeline : running_) {
-    const auto held = static_cast<int64_t>(timeline->pages.size());
+    const bool has_copy = timeline->copy_from >= 0;
+    const auto held = static_cast<int64_t>(timeline->pages.size()) + (has_copy ? 1 : 0);
+    if (has_copy && timeline->has_begun) return false;
+    if (has_copy) ++counts[static_cast<size_t>(timeline->copy_from)];
     if (timeline->rows_done > timeline->prompt_tok) return false;
     if (!timeline->running || timeline->pending() < 1 || held < pages_for(timeline->computed)) return false;
     for (int32_t page : timeline->pages) ++counts[static_cast<size_t>(page)];

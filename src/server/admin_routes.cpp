@@ -75,7 +75,8 @@ void health(Api& api, const ResponderPtr& responder) {
                                             {"answers_open", count_value(api.host.answers_open())},
                                             {"answers_limit", count_value(api.host.limit_answers())},
                                             {"running", count_value(counts.running)},
-                                            {"waiting", count_value(counts.waiting)}});
+                                            {"waiting", count_value(counts.waiting)},
+                                            {"preparing", count_value(api.host.preparing())}});
   HttpReply reply{.status = fine ? 200 : 503, .body = to_json(body), .headers = {}};
   if (!fine) reply.headers.emplace_back("Retry-After", "1");
   responder->reply(std::move(reply));

@@ -24,6 +24,7 @@ class MessageWriter : public AnswerWriter {
   void end(const engine::Generation& answer, std::string* out) override;
   void failed(const Status& status, std::string* out) override;
   JsonValue whole() const override { return message_; }
+  std::vector<std::string> ids() const override;
 
  private:
   void open_block(engine::AnswerDelta::Kind kind, JsonValue block, std::string* out);

@@ -164,6 +164,14 @@ void MessageWriter::end(const engine::Generation& answer, std::string* out) {
   event("message_stop", R"({"type":"message_stop"})", out);
 }
 
+std::vector<std::string> MessageWriter::ids() const {
+  std::vector<std::string> out;
+  for (const JsonValue& block : content_.items()) {
+    if (std::string id = string_at(block, "id"); !id.empty()) out.push_back(std::move(id));
+  }
+  return out;
+}
+
 void MessageWriter::failed(const Status& status, std::string* out) {
   event("error", to_json(anthropic_error_object(http_status(status), status.message())), out);
 }

@@ -16,9 +16,9 @@ void count_tokens(Api& api, HttpRequest request, const ResponderPtr& responder) 
                 auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
                 api.work(
                     *received,
-                    [=] {
+                    [=, served = api.served(*received)] {
                       auto parsed = parse_messages_request(received->body);
-                      *prepared = parsed.ok() ? prepare(*parsed, received->model->served()) : parsed.status();
+                      *prepared = parsed.ok() ? prepare(*parsed, served) : parsed.status();
                     },
                     [=] {
                       if (!prepared->ok()) return responder->reply(refusal(anthropic_error, prepared->status()));

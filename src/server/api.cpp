@@ -36,6 +36,15 @@ Status check_body_type(const HttpRequest& request) {
   return {};
 }
 
+ServedModel Api::served(const Received& received) const {
+  ServedModel out = received.model->served();
+  out.find_turn = [memory = turns, owner = received.request.owner, model = out.name](std::span<const std::string> ids,
+                                                                                     std::string_view content) {
+    return memory->find(owner, model, ids, content);
+  };
+  return out;
+}
+
 void Api::work(const Received& received, std::function<void()> work, std::function<void()> then) {
   if (received.large) return host.aside(std::move(work), std::move(then));
   work();

@@ -14,6 +14,7 @@
 #include "server/metrics.h"
 #include "server/model_host.h"
 #include "server/router.h"
+#include "server/turn_memory.h"
 
 namespace bantam::server {
 
@@ -27,6 +28,7 @@ struct Api {
   std::function<int64_t()> connections;
   std::string slots_folder;  // "": no slots
   int64_t next_id = 1;
+  std::shared_ptr<TurnMemory> turns = std::make_shared<TurnMemory>();  // also held by work beside the I/O thread
 
   // "chatcmpl-1f", unique in this server's life and, by its start time, between lives.
   std::string make_id(std::string_view prefix);
@@ -43,6 +45,8 @@ struct Api {
   // Parses the body as JSON, opens the model it names and goes on; a failure is answered in `words`. Large bodies are
   // read beside the I/O thread.
   void receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then);
+  // Its model, with the turns that its owner got from it.
+  ServedModel served(const Received& received) const;
   // work(), then then(), the first beside the I/O thread when the request is large.
   void work(const Received& received, std::function<void()> work, std::function<void()> then);
 

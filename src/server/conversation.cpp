@@ -20,6 +20,7 @@ class ConversationAnswer : public AnswerTask {
               .wants_progress = false,
               .wants_deltas = true,
               .events = nullptr};
+    beginning_ = Beginning(prepared);
     if (!start(std::move(work))) return;
     if (request_->stream) responder_->begin_stream(std::string(writer_->stream_type()));
     writer_->begin(prepared, &written_);
@@ -34,6 +35,7 @@ class ConversationAnswer : public AnswerTask {
 
   void all_done(std::span<const engine::Generation> answers) override {
     writer_->end(answers.front(), &written_);
+    keep_turn(api_, *received_, *request_, beginning_, answers.front(), writer_->ids());
     flush();
     if (request_->stream) {
       responder_->end();
@@ -55,6 +57,7 @@ class ConversationAnswer : public AnswerTask {
 
   std::shared_ptr<const ChatRequest> request_;
   std::unique_ptr<AnswerWriter> writer_;
+  Beginning beginning_;
   std::string written_;
 };
 
@@ -69,7 +72,7 @@ void answer(Api& api, const ConversationRoute& route, const ResponderPtr& respon
   auto request = std::make_shared<const ChatRequest>(std::move(*parsed));
   auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
   api.work(
-      *received, [=] { *prepared = prepare(*request, received->model->served()); },
+      *received, [=, served = api.served(*received)] { *prepared = prepare(*request, served); },
       [=, &api] {
         if (responder->gone()) return;
         if (!prepared->ok()) return responder->reply(refusal(route.words, prepared->status()));
@@ -91,17 +94,40 @@ Handler conversation_handler(Api& api, const ConversationRoute& route) {
   };
 }
 
+Beginning::Beginning(const PreparedRequest& prepared)
+    : ids(prepared.ids.end() - static_cast<std::ptrdiff_t>(prepared.options.resumed_tok), prepared.ids.end()),
+      in_thinking(prepared.options.starts_in_thinking) {}
+
+void keep_turn(Api& api, const Api::Received& received, const ChatRequest& request, const Beginning& beginning,
+               const engine::Generation& answer, std::span<const std::string> ids) {
+  if (request.raw_prompt) return;
+  const text::Tokenizer& tokenizer = *received.model->tokenizer;
+  engine::WrittenTurn turn = engine::written_turn(tokenizer, beginning.ids, beginning.in_thinking, answer);
+  // A stop string is part of what was written and not of what was said.
+  const bool said = answer.tool_calls.empty() && beginning.ids.empty();
+  const std::string content = said ? answer.text : engine::content_bytes(tokenizer, turn);
+  api.turns->add(received.request.owner, received.model->id, std::move(turn), ids, content);
+}
+
 void warm_history(Api& api, std::shared_ptr<Api::Received> received, std::shared_ptr<const ChatRequest> request,
                   const engine::Generation& answer) {
   const auto reason = answer.finish_reason;
   const bool whole = reason == engine::FinishReason::kStop || reason == engine::FinishReason::kToolCalls;
   const bool plain = !request->raw_prompt && request->prefix_ids.empty() && request->prefix_text.empty();
   if (!whole || !plain) return;
-  auto ids = std::make_shared<std::vector<int32_t>>();
+  auto histories = std::make_shared<std::vector<std::vector<int32_t>>>();
   api.work(
-      *received, [=] { *ids = history_ids(*request, answer, received->model->served()); },
+      *received,
+      [=, served = api.served(*received)] {
+        // Many clients leave the thinking out where the template would print it.
+        histories->push_back(history_ids(*request, answer, /*with_thinking=*/false, served));
+        if (answer.tool_calls.empty() || answer.reasoning.empty()) return;
+        histories->push_back(history_ids(*request, answer, /*with_thinking=*/true, served));
+      },
       [=, &api] {
-        if (!ids->empty()) api.host.warm(received->model, received->request.owner, std::move(*ids));
+        for (auto& ids : *histories) {
+          if (!ids.empty()) api.host.warm(received->model, received->request.owner, std::move(ids));
+        }
       });
 }
 

@@ -24,6 +24,8 @@ class AnswerWriter {
   virtual void failed(const Status& status, std::string* out) = 0;
   // After end(): the same answer in one object.
   virtual JsonValue whole() const = 0;
+  // After end(): what the client may call the answer by when it sends it back.
+  virtual std::vector<std::string> ids() const { return {}; }
 };
 
 // What one route adds.
@@ -36,6 +38,17 @@ struct ConversationRoute {
   std::optional<JsonValue> (*loaded)(const Api::Received& received) = nullptr;
 };
 Handler conversation_handler(Api& api, const ConversationRoute& route);
+
+// How an answer begins: what of it the prompt holds already, and whether a thinking is open there.
+struct Beginning {
+  Beginning() = default;
+  explicit Beginning(const PreparedRequest& prepared);
+  std::vector<int32_t> ids;
+  bool in_thinking = false;
+};
+// Keeps an answer's ids for the time when it comes back as a turn; `ids`: as AnswerWriter::ids.
+void keep_turn(Api& api, const Api::Received& received, const ChatRequest& request, const Beginning& beginning,
+               const engine::Generation& answer, std::span<const std::string> ids);
 
 // Computes what the next request of this conversation will begin with, so that it costs only its new tokens.
 void warm_history(Api& api, std::shared_ptr<Api::Received> received, std::shared_ptr<const ChatRequest> request,

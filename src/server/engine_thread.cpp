@@ -31,12 +31,13 @@ void ModelHost::EngineThread::remove(const std::shared_ptr<Loaded>& model) {
   std::erase(models_, model);
 }
 
-void ModelHost::EngineThread::warm(std::shared_ptr<Loaded> model, std::string owner, std::vector<int32_t> ids) {
+void ModelHost::EngineThread::warm(std::shared_ptr<Loaded> model, std::string owner, std::vector<int32_t> ids,
+                                   std::shared_ptr<void> ticket) {
   if (warming_.size() >= kMostWarming) {
     pause_warming();
     warming_.pop_front();  // the newest conversations are the likeliest to go on
   }
-  warming_.push_back({std::move(model), std::move(owner), std::move(ids)});
+  warming_.push_back({std::move(model), std::move(owner), std::move(ids), std::move(ticket)});
 }
 
 engine::Scheduler::Counts ModelHost::EngineThread::counts() const {

@@ -37,7 +37,8 @@ class ModelHost::EngineThread {
   void event(std::function<void()> event) { events_.push_back(std::move(event)); }
   void add(std::shared_ptr<Loaded> model) { models_.push_back(std::move(model)); }
   void remove(const std::shared_ptr<Loaded>& model);
-  void warm(std::shared_ptr<Loaded> model, std::string owner, std::vector<int32_t> ids);
+  // ticket: let go when it is done or given up.
+  void warm(std::shared_ptr<Loaded> model, std::string owner, std::vector<int32_t> ids, std::shared_ptr<void> ticket);
 
   engine::Scheduler::Counts counts() const;  // from any thread
 
@@ -46,6 +47,7 @@ class ModelHost::EngineThread {
     std::shared_ptr<Loaded> model;
     std::string owner;
     std::vector<int32_t> ids;
+    std::shared_ptr<void> ticket;
   };
   static constexpr int64_t kWarmJob = -1;
   static constexpr size_t kMostWarming = 64;

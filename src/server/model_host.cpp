@@ -332,8 +332,9 @@ void ModelHost::warm(const ModelLease& model, std::string owner, std::vector<int
   if (!options_.prefix_cache) return;
   for (const auto& entry : entries_) {
     if (!entry->loaded || &entry->loaded->face != model.get()) continue;
-    engine_->command([this, loaded = entry->loaded, owner = std::move(owner), ids = std::move(ids)]() mutable {
-      engine_->warm(std::move(loaded), std::move(owner), std::move(ids));
+    engine_->command([this, loaded = entry->loaded, owner = std::move(owner), ids = std::move(ids),
+                      ticket = std::shared_ptr<void>(preparing_)]() mutable {
+      engine_->warm(std::move(loaded), std::move(owner), std::move(ids), std::move(ticket));
     });
     return;
   }

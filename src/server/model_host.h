@@ -112,6 +112,8 @@ class ModelHost {
   void cancel(int64_t work);
   // Computes the keys and values of these tokens when nothing else is to be done, for a request that will begin so.
   void warm(const ModelLease& model, std::string owner, std::vector<int32_t> ids);
+  // How many of these are not done yet.
+  int64_t preparing() const { return preparing_.use_count() - 1; }
   // Runs `work` on the engine thread between two steps, then `then` here.
   void on_engine(const ModelLease& model, std::function<void(engine::BatchGenerator&)> work,
                  std::function<void()> then);
@@ -152,6 +154,7 @@ class ModelHost {
   std::map<int64_t, std::shared_ptr<Running>> running_;
   int64_t next_work_ = 1, next_job_ = 1, answers_open_ = 0, tokens_open_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<bool> preparing_ = std::make_shared<bool>(true);  // every warm() holds it until it is done
   std::unique_ptr<EngineThread> engine_;
   std::unique_ptr<WorkerThread> aside_;
 };

@@ -19,6 +19,7 @@ class ChatAnswer : public AnswerTask {
         waiting_(static_cast<size_t>(request_->n)) {}
 
   void begin(PreparedRequest prepared) {
+    beginning_ = Beginning(prepared);
     Work work{.model = received_->model,
               .owner = received_->request.owner,
               .choices = {},
@@ -80,8 +81,8 @@ class ChatAnswer : public AnswerTask {
         text(R"("reasoning":)", "}");
         break;
       case Kind::kToolName:
-        out = fmt::format(R"({{"tool_calls":[{{"index":{},"id":"call_{}_{}_{}","type":"function",)", piece.call,
-                          head_.id, choice, piece.call);
+        out = fmt::format(R"({{"tool_calls":[{{"index":{},"id":"{}_{}","type":"function",)", piece.call,
+                          call_prefix(head_, choice), piece.call);
         text(R"("function":{"name":)", R"(,"arguments":""}}]})");
         break;
       case Kind::kToolArguments:
@@ -95,6 +96,11 @@ class ChatAnswer : public AnswerTask {
   }
 
   void choice_done(size_t choice, const engine::Generation& answer) override {
+    std::vector<std::string> ids;
+    for (size_t i = 0; i < answer.tool_calls.size(); ++i) {
+      ids.push_back(fmt::format("{}_{}", call_prefix(head_, choice), i));
+    }
+    keep_turn(api_, *received_, *request_, beginning_, answer, ids);
     if (!request_->stream) return;
     send(choice, "{}", fmt::format("\"{}\"", engine::finish_reason_name(answer.finish_reason)), &answer);
   }
@@ -140,6 +146,7 @@ class ChatAnswer : public AnswerTask {
 
   std::shared_ptr<const ChatRequest> request_;
   ResponseHead head_;
+  Beginning beginning_;
   std::vector<Waiting> waiting_;
 };
 
@@ -152,7 +159,7 @@ void chat(Api& api, HttpRequest request, const ResponderPtr& responder) {
     received->body = JsonValue();
     auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
     api.work(
-        *received, [=] { *prepared = prepare(*wish, received->model->served()); },
+        *received, [=, served = api.served(*received)] { *prepared = prepare(*wish, served); },
         [=, &api] {
           if (responder->gone()) return;
           if (!prepared->ok()) return responder->reply(error_reply(prepared->status()));

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string_view>
 
+#include "server/json_values.h"
 #include "server/openai_response.h"
 #include "server/request_fields.h"
 
@@ -308,11 +309,35 @@ Result<CompletionRequest> parse_completion_request(const JsonValue& body) {
   return out;
 }
 
+namespace {
+
+// What the client calls a turn by: the item it was, and its calls.
+std::vector<std::string> ids_of(const JsonValue& message) {
+  std::vector<std::string> out;
+  const auto add = [&](const JsonValue& holder) {
+    if (std::string id = string_at(holder, "id"); !id.empty()) out.push_back(std::move(id));
+  };
+  add(message);
+  const JsonValue* calls = message.find("tool_calls");
+  if (calls == nullptr || !calls->is_array()) return out;
+  for (const JsonValue& call : calls->items()) add(call);
+  return out;
+}
+
+}  // namespace
+
+Result<engine::Prompt> render(const ChatRequest& request, const JsonValue& messages, const ServedModel& model) {
+  const JsonValue* tools = request.tools.is_null() ? nullptr : &request.tools;
+  engine::FindTurn find;
+  if (model.find_turn) {
+    find = [&](size_t i, std::string_view content) { return model.find_turn(ids_of(messages.items()[i]), content); };
+  }
+  return engine::render_prompt(*model.tokenizer, model.template_kind, messages, tools, request.thinking, find);
+}
+
 Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& model) {
   if (request.raw_prompt) return prepare_raw(*request.raw_prompt, request, model);
-  const JsonValue* tools = request.tools.is_null() ? nullptr : &request.tools;
-  BANTAM_TRY_ASSIGN(engine::Prompt prompt, engine::render_prompt(*model.tokenizer, model.template_kind,
-                                                                 request.messages, tools, request.thinking));
+  BANTAM_TRY_ASSIGN(engine::Prompt prompt, render(request, request.messages, model));
   PreparedRequest out;
   out.ids = std::move(prompt.ids);
   const bool thinking = engine::will_think(model.template_kind, request.thinking);
@@ -337,18 +362,18 @@ Result<PreparedRequest> prepare(const CompletionRequest& request, size_t prompt,
   return out;
 }
 
-std::vector<int32_t> history_ids(const ChatRequest& request, const engine::Generation& answer,
+std::vector<int32_t> history_ids(const ChatRequest& request, const engine::Generation& answer, bool with_thinking,
                                  const ServedModel& model) {
   JsonValue messages = request.messages;
   messages.items().push_back(assistant_message(answer, "call"));
+  if (!with_thinking) messages.items().back().set("reasoning_content", JsonValue());
   const bool called = !answer.tool_calls.empty();
-  const JsonValue* tools = request.tools.is_null() ? nullptr : &request.tools;
   std::vector<int32_t> common;
   for (const char* next : {"a", "1"}) {
     JsonValue with_next = messages;
     with_next.items().push_back(JsonValue::object(
         {{"role", JsonValue::string(called ? "tool" : "user")}, {"content", JsonValue::string(next)}}));
-    auto prompt = engine::render_prompt(*model.tokenizer, model.template_kind, with_next, tools, request.thinking);
+    auto prompt = render(request, with_next, model);
     if (!prompt.ok()) return {};
     if (common.empty()) {
       common = std::move(prompt->ids);

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,6 +72,9 @@ struct ServedModel {
   const ModelInfo* info = nullptr;
   const text::Tokenizer* tokenizer = nullptr;
   text::TemplateKind template_kind{};
+  // Turns that were written here, by one of the ids their client got, else by their text (turn_memory.h). May be empty.
+  std::function<std::shared_ptr<const engine::WrittenTurn>(std::span<const std::string> ids, std::string_view content)>
+      find_turn;
 };
 
 // A request made ready: ids to read and options to generate with; `choice` of the sampling is the choice's index.
@@ -77,11 +83,14 @@ struct PreparedRequest {
   engine::GenerateOptions options;
 };
 Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& model);
+// The conversation as the model reads it: turns that are known, as they were written.
+Result<engine::Prompt> render(const ChatRequest& request, const JsonValue& messages, const ServedModel& model);
 Result<PreparedRequest> prepare(const CompletionRequest& request, size_t prompt, const ServedModel& model);
 
 // What the next request of this conversation will begin with, whatever the user says or the tool returns: the messages
-// and the answer as the template prints them in a history (thinking left out). Empty when that cannot be known.
-std::vector<int32_t> history_ids(const ChatRequest& request, const engine::Generation& answer,
+// and the answer as the template prints them in a history. Empty when that cannot be known. with_thinking: the client
+// sends the thinking too; templates print it only while tools are being called.
+std::vector<int32_t> history_ids(const ChatRequest& request, const engine::Generation& answer, bool with_thinking,
                                  const ServedModel& model);
 
 }  // namespace bantam::server

@@ -82,6 +82,10 @@ JsonValue assistant_message(const engine::Generation& g, std::string_view call_p
   return message;
 }
 
+std::string call_prefix(const ResponseHead& head, size_t choice) {
+  return fmt::format("call_{}_{}", head.id, choice);
+}
+
 // Prompt tokens count once, however many choices there are of a prompt.
 JsonValue usage_of(std::span<const engine::Generation> choices, size_t n) {
   int64_t completion = 0, reasoning = 0, prompt = 0, cached = 0;
@@ -130,7 +134,7 @@ JsonValue chat_completion(const ResponseHead& head, std::span<const engine::Gene
   for (size_t i = 0; i < choices.size(); ++i) {
     const engine::Generation& g = choices[i];
     list.items().push_back(JsonValue::object({{"index", count_value(static_cast<int64_t>(i))},
-                                              {"message", assistant_message(g, fmt::format("call_{}_{}", head.id, i))},
+                                              {"message", assistant_message(g, call_prefix(head, i))},
                                               {"logprobs", with_logprobs ? chat_logprobs(g, tokenizer) : JsonValue()},
                                               {"finish_reason", text_value(finish_reason_name(g.finish_reason))}}));
   }

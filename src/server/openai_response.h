@@ -36,6 +36,8 @@ JsonValue text_completion(const ResponseHead& head, const CompletionParts& parts
 JsonValue response_head(const ResponseHead& head, std::string_view object);
 // A message with role, content, reasoning_content (mirrored as reasoning) and tool_calls.
 JsonValue assistant_message(const engine::Generation& answer, std::string_view call_prefix);
+// What the ids of a choice's calls begin with; "_" and the call's number follow.
+std::string call_prefix(const ResponseHead& head, size_t choice);
 // A token as the logprobs objects show it: text, id, bytes (one token may be a part of a character) and alternatives.
 JsonValue logprob_entry(const Sampled& token, const text::Tokenizer& tokenizer);
 // The logprobs object of /v1/completions. The first `without` tokens' log-probabilities are not known; *offset: where

@@ -194,6 +194,16 @@ void ResponseWriter::end(const engine::Generation& answer, std::string* out) {
   event(cut ? "response.incomplete" : "response.completed", {{"response", response_}}, out);
 }
 
+std::vector<std::string> ResponseWriter::ids() const {
+  std::vector<std::string> out;
+  for (const JsonValue& item : output_.items()) {
+    for (const char* field : {"id", "call_id"}) {
+      if (std::string id = string_at(item, field); !id.empty()) out.push_back(std::move(id));
+    }
+  }
+  return out;
+}
+
 void ResponseWriter::failed(const Status& status, std::string* out) {
   response_.set("status", text_value("failed"));
   response_.set("error",

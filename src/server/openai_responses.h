@@ -23,6 +23,7 @@ class ResponseWriter : public AnswerWriter {
   void end(const engine::Generation& answer, std::string* out) override;
   void failed(const Status& status, std::string* out) override;
   JsonValue whole() const override { return response_; }
+  std::vector<std::string> ids() const override;
 
  private:
   enum class Item : uint8_t { kNone, kReasoning, kMessage, kCall };

@@ -74,6 +74,7 @@ class Turns {
     } else if (role == "assistant") {
       JsonValue& last = assistant_turn();
       last.set("content", JsonValue::string(string_at(last, "content") + text));
+      name_turn(last, item);
     } else {
       return bad_input("{}.role: expected user, assistant, system or developer, got {:?}", where, role);
     }
@@ -105,6 +106,7 @@ class Turns {
          {"function", JsonValue::object({{"name", JsonValue::string(string_at(item, "name"))},
                                          {"arguments", JsonValue::string(string_at(item, "arguments"))}})}}));
     last.set("tool_calls", std::move(calls));
+    name_turn(last, item);
     return {};
   }
 
@@ -115,6 +117,11 @@ class Turns {
     turns_.push_back(turn("tool", text));
     turns_.back().set("tool_call_id", JsonValue::string(string_at(item, "call_id")));
     return {};
+  }
+
+  // An item's id stands for the turn it belongs to.
+  static void name_turn(JsonValue& turn, const JsonValue& item) {
+    if (std::string id = string_at(item, "id"); !id.empty()) turn.set("id", JsonValue::string(std::move(id)));
   }
 
   JsonValue& assistant_turn() {

@@ -77,7 +77,7 @@ void use_slot(Api& api, const std::shared_ptr<Api::Received>& received, const Re
   if (save) {
     auto chat = parse_chat_request(received->body);
     if (!chat.ok()) return responder->reply(error_reply(chat.status()));
-    auto prepared = prepare(*chat, received->model->served());
+    auto prepared = prepare(*chat, api.served(*received));
     if (!prepared.ok()) return responder->reply(error_reply(prepared.status()));
     ids = std::move(prepared->ids);
   }

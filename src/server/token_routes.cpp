@@ -12,7 +12,7 @@ JsonValue ids_value(std::span<const int32_t> ids) {
   return out;
 }
 
-using Body = std::function<Result<JsonValue>(const JsonValue& body, const ModelFace& model)>;
+using Body = std::function<Result<JsonValue>(const JsonValue& body, const ServedModel& model)>;
 
 // A POST that is a pure function of its body and the model.
 Handler pure(Api& api, Body body) {
@@ -21,7 +21,7 @@ Handler pure(Api& api, Body body) {
                 [&api, body, responder](std::shared_ptr<Api::Received> received) {
                   auto result = std::make_shared<Result<JsonValue>>(Status());
                   api.work(
-                      *received, [=] { *result = body(received->body, *received->model); },
+                      *received, [=, served = api.served(*received)] { *result = body(received->body, served); },
                       [=] {
                         if (!result->ok()) return responder->reply(error_reply(result->status()));
                         responder->reply({.body = to_json(**result), .headers = {}});
@@ -31,7 +31,7 @@ Handler pure(Api& api, Body body) {
 }
 
 // {"content" | "prompt": text, "add_special"?: true, "with_pieces"?: false}
-Result<JsonValue> tokenize(const JsonValue& body, const ModelFace& model) {
+Result<JsonValue> tokenize(const JsonValue& body, const ServedModel& model) {
   Fields fields(body);
   std::string text;
   std::optional<bool> special, pieces;
@@ -54,11 +54,11 @@ Result<JsonValue> tokenize(const JsonValue& body, const ModelFace& model) {
   }
   return JsonValue::object({{"tokens", std::move(tokens)},
                             {"count", JsonValue::number(static_cast<int64_t>(ids.size()))},
-                            {"max_model_len", JsonValue::number(model.info.context_tok)}});
+                            {"max_model_len", JsonValue::number(model.info->context_tok)}});
 }
 
 // {"tokens": [ids]} -> {"content", "prompt"}: the names of llama-server and of vLLM.
-Result<JsonValue> detokenize(const JsonValue& body, const ModelFace& model) {
+Result<JsonValue> detokenize(const JsonValue& body, const ServedModel& model) {
   Fields fields(body);
   const JsonValue* tokens = fields.find("tokens");
   if (tokens == nullptr) return bad_input("tokens: expected an array of token ids");
@@ -69,11 +69,9 @@ Result<JsonValue> detokenize(const JsonValue& body, const ModelFace& model) {
 }
 
 // {"messages", "tools"?, thinking as for a chat} -> {"prompt", "tokens"}
-Result<JsonValue> apply_template(const JsonValue& body, const ModelFace& model) {
+Result<JsonValue> apply_template(const JsonValue& body, const ServedModel& model) {
   BANTAM_TRY_ASSIGN(const ChatRequest request, parse_chat_request(body));
-  const JsonValue* tools = request.tools.is_null() ? nullptr : &request.tools;
-  BANTAM_TRY_ASSIGN(const engine::Prompt prompt, engine::render_prompt(*model.tokenizer, model.template_kind,
-                                                                       request.messages, tools, request.thinking));
+  BANTAM_TRY_ASSIGN(const engine::Prompt prompt, render(request, request.messages, model));
   return JsonValue::object({{"prompt", text_value(prompt.text)}, {"tokens", ids_value(prompt.ids)}});
 }
 

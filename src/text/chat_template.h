@@ -56,8 +56,15 @@ struct Rendered {
     bool allow_control = false;
     bool operator==(const Piece&) const = default;
   };
+  // An assistant's turn that was given as a message: bytes [begin, end) of text lie between "<|im_start|>assistant\n"
+  // and "<|im_end|>"; what precedes `content` is its thinking in the template's frame.
+  struct Answer {
+    size_t message = 0;  // its index
+    size_t begin = 0, content = 0, end = 0;
+  };
   std::string text;
   std::vector<Piece> pieces;
+  std::vector<Answer> answers;  // in order
 
   // The pieces as what Tokenizer::encode takes. Views into text: they live as long as it does, unmoved.
   std::vector<Span> spans() const;

@@ -26,6 +26,11 @@ void TemplateWriter::append(std::string_view text, bool allow_control) {
   out_.pieces.back().end = out_.text.size();
 }
 
+void TemplateWriter::begin_answer(size_t message) {
+  const size_t here = out_.text.size();
+  out_.answers.push_back({.message = message, .begin = here, .content = here, .end = here});
+}
+
 void TemplateWriter::given_json(const JsonValue& value) {
   std::string text;
   append_python_json(&text, value);

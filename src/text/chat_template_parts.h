@@ -17,6 +17,10 @@ class TemplateWriter {
   void given(std::string_view text) { append(text, false); }  // the request's: plain text, whatever it spells
   void given_json(const JsonValue& value);                    // given(json.dumps(value))
   void given_str(const JsonValue* value);                     // given(str(value)); undefined prints nothing
+  // The bounds of an assistant's turn: see Rendered::Answer. Its content begins with it, unless said later.
+  void begin_answer(size_t message);
+  void begin_content() { out_.answers.back().content = out_.text.size(); }
+  void end_answer() { out_.answers.back().end = out_.text.size(); }
   Rendered take() { return std::move(out_); }
 
  private:

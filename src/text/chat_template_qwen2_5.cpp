@@ -28,19 +28,21 @@ Status write_head(const Conversation& chat, TemplateWriter* out) {
 }
 
 Status write_assistant_with_calls(const Conversation& chat, size_t i, TemplateWriter* out) {
-  out->own("<|im_start|>assistant");
-  if (is_truthy(chat.messages[i].find("content"))) {
+  out->own("<|im_start|>assistant\n");
+  out->begin_answer(i);
+  const bool has_content = is_truthy(chat.messages[i].find("content"));
+  if (has_content) {
     BANTAM_TRY_ASSIGN(const std::string_view text, string_field(chat, i, "content"));
-    out->own("\n");
     out->given(text);
   }
   BANTAM_TRY_ASSIGN(const std::vector<JsonValue>* calls, tool_calls(chat, i));
   for (size_t k = 0; k < calls->size(); ++k) {
     const JsonValue* call = &(*calls)[k];
     if (const JsonValue* function = call->find("function"); function != nullptr) call = function;
-    out->own("\n");
+    if (k > 0 || has_content) out->own("\n");
     BANTAM_TRY(write_tool_call(chat, i, k, *call, /*paste_strings=*/false, out));
   }
+  out->end_answer();
   out->own("<|im_end|>\n");
   return {};
 }
@@ -52,7 +54,9 @@ Status write_message(const Conversation& chat, size_t i, TemplateWriter* out) {
   if (user || (i > 0 && chat.has_role(i, "system")) || (assistant && !calls)) {
     BANTAM_TRY_ASSIGN(const std::string_view text, string_field(chat, i, "content"));
     out->own(user ? "<|im_start|>user\n" : assistant ? "<|im_start|>assistant\n" : "<|im_start|>system\n");
+    if (assistant) out->begin_answer(i);
     out->given(text);
+    if (assistant) out->end_answer();
     out->own("<|im_end|>\n");
   } else if (assistant) {
     return write_assistant_with_calls(chat, i, out);

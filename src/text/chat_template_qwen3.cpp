@@ -125,17 +125,20 @@ class Qwen3Renderer {
     BANTAM_TRY_ASSIGN(const Turn turn, take_apart(i));
     const bool last = i + 1 == chat_.size();
     out_.own("<|im_start|>assistant\n");
+    out_.begin_answer(i);
     if (thinks_ && i > last_query_ && (last || turn.has_reasoning)) {
       if (turn.bad_reasoning != nullptr)
         return field_error(chat_, i, "reasoning_content", "a string", turn.bad_reasoning);
       out_.own("<think>\n");
       out_.given(strip_left(strip_right(turn.reasoning)));
       out_.own("\n</think>\n\n");
+      out_.begin_content();
       out_.given(strip_left(turn.content));
     } else {
       out_.given(turn.content);
     }
     if (is_truthy(chat_.messages[i].find("tool_calls"))) BANTAM_TRY(write_calls(i, !turn.content.empty()));
+    out_.end_answer();
     out_.own("<|im_end|>\n");
     return {};
   }

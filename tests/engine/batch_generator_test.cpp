@@ -248,17 +248,46 @@ TEST_F(Batch, APromptOnlyWarmsTheTree) {
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_TRUE(ended[0].tokens.empty());
   EXPECT_EQ(ended[0].finish_reason, FinishReason::kLength);
-  EXPECT_EQ(batch.counts().remembered_pages, 3);
+  EXPECT_EQ(batch.counts().remembered_pages, 4);
   job.prompt.resize(300, 8);
   ASSERT_TRUE(batch.submit(job).ok());
-  ASSERT_TRUE(batch.step().ok());  // 64 more after the 192 remembered ones
+  ASSERT_TRUE(batch.step().ok());  // 64 more after the 200 remembered ones
   EXPECT_TRUE(batch.cancel(0));
-  EXPECT_EQ(ended[1].cached_tok, 192);
-  EXPECT_EQ(batch.counts().remembered_pages, 4) << "what was computed stays";
+  EXPECT_EQ(ended[1].cached_tok, 200);
+  EXPECT_EQ(batch.counts().remembered_pages, 5) << "what was computed stays";
   ASSERT_TRUE(batch.submit(job).ok());
   while (!batch.idle()) ASSERT_TRUE(batch.step().ok());
-  EXPECT_EQ(ended[2].cached_tok, 256);
+  EXPECT_EQ(ended[2].cached_tok, 264);
   EXPECT_EQ(ended[2].prompt_tok, 300);
+}
+
+// A timeline that parts from another within a page goes on from a copy, which is as good as its own in every bit.
+TEST_F(Batch, ACopiedPageIsAsGoodAsItsOwn) {
+  for (const KvType kv : {KvType::kF16, KvType::kF32, KvType::kQ8_0, KvType::kQ4_0}) {
+    const auto load_kv = [&] {
+      EngineOptions options;
+      options.threads = 2;
+      options.context_tok = options.pool_tok = 2048;
+      options.kv = kv;
+      return Engine::load(ModelSource{.path = nano_folder(), .files = {}}, options);
+    };
+    auto engine = load_kv(), other = load_kv();
+    ASSERT_TRUE(engine.ok() && other.ok());
+    BatchGenerator with(*engine, tokenizer_, {}), without(*other, tokenizer_, {.prefix_cache = false});
+    std::vector<Wish> list = wishes(tokenizer_, 1);
+    list[0].prompt.clear();
+    list[0].options.max_tok = 8;
+    list[0].options.resumed_tok = 0;
+    for (int32_t i = 0; i < 150; ++i) list[0].prompt.push_back(i * 37 % 900);
+    together(with, list, 0);
+    for (const int64_t kept : {1, 63, 64, 65, 127, 140, 149}) {
+      std::vector<Wish> next = list;
+      for (size_t i = static_cast<size_t>(kept); i < next[0].prompt.size(); ++i) next[0].prompt[i] = 901;
+      const Generation expected = together(without, next, 0).at(0), got = together(with, next, 0).at(0);
+      EXPECT_EQ(got.cached_tok, kept);
+      expect_same(got, expected, kept);
+    }
+  }
 }
 
 TEST_F(Batch, TokensAreToldBeforeTheirText) {

@@ -1,5 +1,5 @@
 // The scheduler with a made-up model: the next token is a hash of all tokens before it, and a page remembers which
-// tokens were written into it, so that a wrong page, a stale one or a lost token changes an answer.
+// tokens were written into it, so that a wrong page, a stale one, a copy not made or a lost token changes an answer.
 #include "engine/scheduler.h"
 
 #include <gtest/gtest.h>
@@ -69,7 +69,9 @@ class MadeUpModel {
     std::map<int64_t, int64_t> fed;
     std::vector<Scheduler::Choice> choices;
     int64_t rows = 0;
-    for (const Scheduler::Part& part : scheduler_.begin_step()) {
+    const std::span<const Scheduler::Part> parts = scheduler_.begin_step();
+    for (const Scheduler::Part& part : parts) copy_page(part);
+    for (const Scheduler::Part& part : parts) {
       EXPECT_TRUE(fed.emplace(part.id, part.tokens.size()).second) << "two parts of one request";
       EXPECT_EQ(static_cast<int64_t>(part.pages.size()),
                 (part.start + static_cast<int64_t>(part.tokens.size()) + kPage - 1) / kPage);
@@ -97,12 +99,25 @@ class MadeUpModel {
     for (const auto& [id, unseen] : unseen_) EXPECT_TRUE(unseen.empty()) << "rows of " << id << " are missing";
   }
   const std::map<int64_t, std::vector<int32_t>>& answers() const { return answers_; }
+  int64_t copies() const { return copies_; }
 
  private:
   static SchedulerOptions fill(SchedulerOptions options) {
     options.page_tok = kPage;
     if (options.context_tok == 0) options.context_tok = 1000;
     return options;
+  }
+  void copy_page(const Scheduler::Part& part) {
+    if (part.copy_from < 0) return;
+    EXPECT_NE(part.start % kPage, 0) << "nothing of the copy is used";
+    const int32_t to = part.pages[static_cast<size_t>(part.start / kPage)];
+    EXPECT_EQ(allocator_.references(to), 1);
+    EXPECT_GE(allocator_.references(part.copy_from), 1);
+    EXPECT_NE(part.copy_from, to);
+    for (int64_t i = 0; i < kPage; ++i) {
+      memory_[static_cast<size_t>(to * kPage + i)] = memory_[static_cast<size_t>(part.copy_from * kPage + i)];
+    }
+    ++copies_;
   }
   // Rows and hidden states: each of a prompt's tokens, each row once.
   void see(const Scheduler::Part& part) {
@@ -130,7 +145,7 @@ class MadeUpModel {
   PageAllocator allocator_;
   Scheduler scheduler_;
   std::vector<int32_t> memory_;
-  int64_t rows_;
+  int64_t rows_, copies_ = 0;
   std::map<int64_t, int64_t> wanted_;
   std::map<int64_t, Wants> wants_;
   std::map<int64_t, std::set<int64_t>> unseen_;  // positions whose rows or states did not come yet
@@ -150,7 +165,7 @@ TEST(Scheduler, OneRequest) {
   model.submit("a", prompt(1, 21), 5);
   EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{1, 8}}));
   model.run();
-  EXPECT_EQ(model.scheduler().counts().remembered_pages, 6);  // 25 tokens were fed
+  EXPECT_EQ(model.scheduler().counts().remembered_pages, 7);  // 25 tokens were fed
 }
 
 TEST(Scheduler, ALongPromptDoesNotStallWhoDecodes) {
@@ -170,16 +185,70 @@ TEST(Scheduler, SharesWhatWasComputedBeforeWithinAnOwner) {
   model.run();
   const int64_t same = model.submit("a", prompt(1, 20), 1);
   const int64_t other = model.submit("b", prompt(1, 20), 1);
-  // 16 of 20: the last token is always fed, so the fifth page is not taken.
-  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{same, 4}, {other, 20}}));
+  // The last token is always fed.
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{same, 1}, {other, 20}}));
   model.run();
+}
+
+TEST(Scheduler, ATurnCostsItsNewTokens) {
+  MadeUpModel model({.step_tok = 64}, 64);
+  std::vector<int32_t> turn = prompt(1, 9);
+  for (int i = 0; i < 12; ++i) {
+    const int64_t id = model.submit("a", turn, 3 + i % 5);
+    const auto fresh = static_cast<int64_t>(i == 0 ? turn.size() : 3);
+    EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{id, fresh}})) << i;
+    model.run();
+    // The last token that was chosen was not fed; it is one of the next turn's new ones.
+    turn.insert(turn.end(), model.answers().at(id).begin(), model.answers().at(id).end());
+    turn.push_back(1);
+    turn.push_back(2);
+  }
+  EXPECT_GT(model.copies(), 6);
+}
+
+TEST(Scheduler, APageIsCopiedWhereTwoPartWays) {
+  MadeUpModel model({.step_tok = 64}, 64);
+  std::vector<int32_t> left = prompt(1, 20), right = left;
+  right[10] = left[10] + 1;
+  model.submit("a", left, 1);
+  model.run();
+  const int64_t other = model.submit("a", right, 1);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{other, 10}}));
+  const int64_t first = model.submit("a", left, 1), second = model.submit("a", right, 1);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{first, 1}, {second, 1}}));
+  model.run();
+  EXPECT_EQ(model.copies(), 3);
+}
+
+TEST(Scheduler, WhatACancelledRequestComputedStays) {
+  MadeUpModel model({.step_tok = 10}, 64);
+  const int64_t id = model.submit("a", prompt(1, 30), 5);
+  model.step();
+  EXPECT_TRUE(model.cancel(id));
+  const int64_t again = model.submit("a", prompt(1, 15), 5);
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{again, 5}}));
+  model.run();
+}
+
+// The page a request would have copied is the last one there is: it goes without the copy.
+TEST(Scheduler, ACopyGivesWayToTheRequestItself) {
+  for (int64_t known = 1; known < 20; ++known) {
+    MadeUpModel model({.step_tok = 32}, 5);
+    model.submit("a", prompt(1, known), 1);
+    model.run();
+    model.submit("a", prompt(1, 20), 1);
+    model.run();
+    model.submit("a", prompt(2, 19), 2);
+    model.submit("a", prompt(1, 17), 3);
+    model.run();
+  }
 }
 
 TEST(Scheduler, OfSeveralAtOnceTheFirstComputesTheirBeginning) {
   MadeUpModel model({.step_tok = 20}, 64);
   for (int i = 0; i < 3; ++i) model.submit("a", prompt(1, 20), 1);
   EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{1, 20}}));
-  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{2, 4}, {3, 4}}));
+  EXPECT_EQ(model.step(), (std::map<int64_t, int64_t>{{2, 1}, {3, 1}}));
   model.run();
 }
 
@@ -283,7 +352,7 @@ TEST(Scheduler, CountsWhatWasDone) {
   model.run();
   const Scheduler::Counts counts = model.scheduler().counts();
   EXPECT_EQ(counts.prompt_tok, 40);
-  EXPECT_EQ(counts.cache_hit_tok, 16);
+  EXPECT_EQ(counts.cache_hit_tok, 19);
   EXPECT_EQ(counts.generated_tok, 6);
   EXPECT_EQ(counts.steps, 6);
   EXPECT_EQ(counts.total_pages, 64);
