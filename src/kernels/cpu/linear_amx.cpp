@@ -64,13 +64,13 @@ void store_many(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first
   _mm_sfence();  // before the barrier that follows says that they are there
 }
 
-// What to fetch while blocks [b, b + kRunUnits) of a pair are multiplied: the pair's next run into L1, the one after it
-// into L2; at the end of the tiles those of the pair `step` tiles further.
+// What to fetch while blocks [b, b + kRunBlocks) of a pair are multiplied: the pair's next run into L1, the one after
+// it into L2; at the end of the tiles those of the pair `step` tiles further.
 template <DType T>
 Fetch fetch_of(const PackedMatrix& w, int64_t tile, int64_t step, int64_t b) {
   constexpr PackedFormat f = packed_format(T);
-  const int64_t bytes = tile_bytes(T, w.cols), run = kRunUnits * f.group_bytes() / f.group_blocks();
-  const int64_t at = b / kRunUnits * run;
+  const int64_t bytes = tile_bytes(T, w.cols), run = kRunBlocks<T> * f.group_bytes() / f.group_blocks();
+  const int64_t at = b / kRunBlocks<T> * run;
   const auto place = [&](int64_t tile_at, int64_t from) {
     return reinterpret_cast<const uint8_t*>(w.data) + tile_at * bytes + from + (from >= bytes ? (step - 1) * bytes : 0);
   };
@@ -84,27 +84,28 @@ template <DType T, int Halves>
 void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, Scratch<T>* s) {
   const int64_t blocks = job.weight.cols / kBlock, pairs = (tiles + 1) / 2;
   const int64_t token_tiles = (tokens + kTileTokens - 1) / kTileTokens;
-  const int64_t panel_blocks = token_tiles <= kFewTokenTiles ? kRunUnits : kPanelBlocks;
+  const int64_t panel_units = token_tiles <= kFewTokenTiles ? kRunUnits : kPanelUnits;
+  const int64_t panel_blocks = panel_units / kUnits<T>;
   __builtin_memset(s->totals, 0, static_cast<size_t>(pairs * token_tiles * kTileTokens) * sizeof s->totals[0]);
   Pipeline<T, Halves> pipeline;
   int slot = 0;
   for (int64_t b = 0; b < blocks; b += panel_blocks) {
-    const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks;
+    const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks, units = count * kUnits<T>;
     for (int64_t p = 0; p < pairs; ++p, slot ^= 1) {
       // With few tokens both panels lie side by side: together with sums and activations they fit L1.
-      PanelUnit<T>* panel = s->panels[0] + slot * panel_blocks;
+      PanelUnit<T>* panel = s->panels[0] + slot * panel_units;
       unpack_pair<T>(job.weight, tile + 2 * p, tiles - 2 * p < kPairTiles ? 1 : kPairTiles, b, count, panel_blocks,
                      panel);
       const Fetch fetch = fetch_of<T>(job.weight, tile + 2 * p, tiles, b);
       for (int64_t m = 0; m < token_tiles; ++m) {
         const ActTile* acts = job.tiles + (first / kTileTokens + m) * job.tiles_stride + b;
-        for (int64_t u = 0; u < count; u += kRunUnits) {
-          pipeline.push({.units = static_cast<int>(count - u < kRunUnits ? count - u : kRunUnits),
+        for (int64_t u = 0; u < units; u += kRunUnits) {
+          pipeline.push({.units = static_cast<int>(units - u < kRunUnits ? units - u : kRunUnits),
                          .panel = panel + u,
-                         .acts = acts + u,
+                         .acts = acts + u / kUnits<T>,
                          .totals = s->totals[(p * token_tiles + m) * kTileTokens],
                          .sums = &s->sums[pipeline.buffer]},
-                        m == 0 && panel_blocks == kRunUnits ? &fetch : nullptr);
+                        m == 0 && panel_units == kRunUnits ? &fetch : nullptr);
         }
       }
     }
@@ -127,7 +128,7 @@ int64_t pass_tokens(int64_t cols) {
 template <DType T, int Halves>
 void run_tiles(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   static_assert(sizeof(Scratch<T>) <= kLinearScratchBytes);
-  static constexpr TileConfig config = tile_config(Halves);
+  static constexpr TileConfig config = tile_config(Halves, kUnits<T>);
   _tile_loadconfig(&config);
   const int64_t most = pass_tokens(job.weight.cols), passes = (job.m + most - 1) / most;
   const int64_t pass = (job.m + passes * kTileTokens - 1) / (passes * kTileTokens) * kTileTokens;
@@ -150,7 +151,8 @@ void run_type(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::b
 
 // Whether tiles beat vectors.
 bool tiled(DType dtype, int64_t m) {
-  return m > kHalfTokens && packed_format(dtype).halves() == 1;
+  const PackedFormat f = packed_format(dtype);
+  return m > kHalfTokens && (f.halves() == 1 || !f.has_add());
 }
 
 // Rows of x as ActTiles: see LinearKernels.
@@ -197,6 +199,10 @@ void run_fast_amx(const LinearJob& job, int64_t tile_begin, int64_t tile_end, st
       return run_type<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
     case DType::kQ5_K:
       return run_type<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ3_K:
+      return run_type<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ6_K:
+      return run_type<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
     case DType::kBQ4:
       return run_type<DType::kBQ4>(job, tile_begin, tile_end, scratch);
     case DType::kIQ4_NL:
