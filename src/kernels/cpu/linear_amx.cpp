@@ -3,7 +3,8 @@
 // One TDPBSSD multiplies 16 tokens x 32 k by 32 k x 16 rows of a tile: the codes of one block, unpacked to 8 lines of
 // 16 rows x 4 k, are the B operand, ActTile::q the A operand, and C is the exact i32 sums of one block, started from
 // kMagic's bits. Sums leave through memory (there is no other way out of a tile register) and are scaled and added by
-// AVX-512 in the order of linear_kernels.h; types with scales per 16 (twice the instructions) are left to AVX-512.
+// AVX-512 in the order of linear_kernels.h. Types with scales per 16 take two products of 16 k a block: twice the
+// cycles below, against 112 of AVX-512; those that also have additive terms (q2_k) are left to AVX-512.
 //
 // Cycles per 16 tokens x 16 rows x 32 k, measured on a Xeon of 2024 (AVX-512 VNNI: 176 vector operations, 88 cycles):
 //   tile unit   16 (one A row a cycle, whatever K is), latency 52
@@ -84,8 +85,7 @@ template <DType T, int Halves>
 void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, Scratch<T>* s) {
   const int64_t blocks = job.weight.cols / kBlock, pairs = (tiles + 1) / 2;
   const int64_t token_tiles = (tokens + kTileTokens - 1) / kTileTokens;
-  const int64_t panel_units = token_tiles <= kFewTokenTiles ? kRunUnits : kPanelUnits;
-  const int64_t panel_blocks = panel_units / kUnits<T>;
+  const int64_t panel_blocks = token_tiles <= kFewTokenTiles ? kRunBlocks<T> : kPanelBlocks;
   __builtin_memset(s->totals, 0, static_cast<size_t>(pairs * token_tiles * kTileTokens) * sizeof s->totals[0]);
   Pipeline<T, Halves> pipeline;
   int slot = 0;
@@ -93,7 +93,7 @@ void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first,
     const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks, units = count * kUnits<T>;
     for (int64_t p = 0; p < pairs; ++p, slot ^= 1) {
       // With few tokens both panels lie side by side: together with sums and activations they fit L1.
-      PanelUnit<T>* panel = s->panels[0] + slot * panel_units;
+      PanelUnit<T>* panel = s->panels[0] + slot * panel_blocks * kUnits<T>;
       unpack_pair<T>(job.weight, tile + 2 * p, tiles - 2 * p < kPairTiles ? 1 : kPairTiles, b, count, panel_blocks,
                      panel);
       const Fetch fetch = fetch_of<T>(job.weight, tile + 2 * p, tiles, b);
@@ -105,7 +105,7 @@ void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first,
                          .acts = acts + u / kUnits<T>,
                          .totals = s->totals[(p * token_tiles + m) * kTileTokens],
                          .sums = &s->sums[pipeline.buffer]},
-                        m == 0 && panel_units == kRunUnits ? &fetch : nullptr);
+                        m == 0 && panel_blocks == kRunBlocks<T> ? &fetch : nullptr);
         }
       }
     }
@@ -149,10 +149,10 @@ void run_type(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::b
   return run_tiles<T, 2>(job, tile_begin, tile_end, scratch);
 }
 
-// Whether tiles beat vectors.
+// Whether tiles beat vectors. q3_k's vectors are the fastest of the types with scales per 16: even at 12 rows.
 bool tiled(DType dtype, int64_t m) {
   const PackedFormat f = packed_format(dtype);
-  return m > kHalfTokens && (f.halves() == 1 || !f.has_add());
+  return m > (dtype == DType::kQ3_K ? kHalfTokens + kQuarterTokens : kHalfTokens) && (f.halves() == 1 || !f.has_add());
 }
 
 // Rows of x as ActTiles: see LinearKernels.

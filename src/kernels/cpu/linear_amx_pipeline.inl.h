@@ -5,10 +5,9 @@
 // are no more); a run is up to kRunUnits of them. While a run is multiplied, the sums of the one before are scaled and
 // added.
 
-constexpr int kPairTiles = 2;      // row tiles worked on together: they share A and d
-constexpr int kRunUnits = 4;       // units whose sums are scaled together
-constexpr int64_t kPanelRuns = 2;  // runs of a panel when there are many tokens; with few a panel is one run
-constexpr int64_t kPanelUnits = kPanelRuns * kRunUnits;
+constexpr int kPairTiles = 2;        // row tiles worked on together: they share A and d
+constexpr int kRunUnits = 4;         // units whose sums are scaled together
+constexpr int64_t kPanelBlocks = 8;  // of a panel when there are many tokens; with few a panel is one run
 constexpr int64_t kTotalsStride = kPairTiles * kTileRows;
 // With few tokens the pairs of tiles that are streamed in turns: linear_fast.inl.h's kStreams.
 constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 2;
@@ -36,7 +35,8 @@ struct Sums {
 template <DType T>
 struct Scratch {
   float totals[kLinearTokens][kTotalsStride];
-  PanelUnit<T> panels[2][kPanelUnits];  // the one multiplied, and the one before: its last sums may wait for scaling
+  PanelUnit<T> panels[2][kPanelBlocks *
+                         kUnits<T>];  // the one multiplied, and the one before: its last sums may wait for scaling
   Sums sums[2];
 };
 
