@@ -3,7 +3,8 @@
 // One TDPBSSD multiplies 16 tokens x 32 k by 32 k x 16 rows of a tile: the codes of one block, unpacked to 8 lines of
 // 16 rows x 4 k, are the B operand, ActTile::q the A operand, and C is the exact i32 sums of one block, started from
 // kMagic's bits. Sums leave through memory (there is no other way out of a tile register) and are scaled and added by
-// AVX-512 in the order of linear_kernels.h; types with scales per 16 (twice the instructions) are left to AVX-512.
+// AVX-512 in the order of linear_kernels.h. Types with scales per 16 take two products of 16 k a block: twice the
+// cycles below, against 112 of AVX-512; those that also have additive terms (q2_k) are left to AVX-512.
 //
 // Cycles per 16 tokens x 16 rows x 32 k, measured on a Xeon of 2024 (AVX-512 VNNI: 176 vector operations, 88 cycles):
 //   tile unit   16 (one A row a cycle, whatever K is), latency 52
@@ -64,13 +65,13 @@ void store_many(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first
   _mm_sfence();  // before the barrier that follows says that they are there
 }
 
-// What to fetch while blocks [b, b + kRunUnits) of a pair are multiplied: the pair's next run into L1, the one after it
-// into L2; at the end of the tiles those of the pair `step` tiles further.
+// What to fetch while blocks [b, b + kRunBlocks) of a pair are multiplied: the pair's next run into L1, the one after
+// it into L2; at the end of the tiles those of the pair `step` tiles further.
 template <DType T>
 Fetch fetch_of(const PackedMatrix& w, int64_t tile, int64_t step, int64_t b) {
   constexpr PackedFormat f = packed_format(T);
-  const int64_t bytes = tile_bytes(T, w.cols), run = kRunUnits * f.group_bytes() / f.group_blocks();
-  const int64_t at = b / kRunUnits * run;
+  const int64_t bytes = tile_bytes(T, w.cols), run = kRunBlocks<T> * f.group_bytes() / f.group_blocks();
+  const int64_t at = b / kRunBlocks<T> * run;
   const auto place = [&](int64_t tile_at, int64_t from) {
     return reinterpret_cast<const uint8_t*>(w.data) + tile_at * bytes + from + (from >= bytes ? (step - 1) * bytes : 0);
   };
@@ -84,27 +85,27 @@ template <DType T, int Halves>
 void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, Scratch<T>* s) {
   const int64_t blocks = job.weight.cols / kBlock, pairs = (tiles + 1) / 2;
   const int64_t token_tiles = (tokens + kTileTokens - 1) / kTileTokens;
-  const int64_t panel_blocks = token_tiles <= kFewTokenTiles ? kRunUnits : kPanelBlocks;
+  const int64_t panel_blocks = token_tiles <= kFewTokenTiles ? kRunBlocks<T> : kPanelBlocks;
   __builtin_memset(s->totals, 0, static_cast<size_t>(pairs * token_tiles * kTileTokens) * sizeof s->totals[0]);
   Pipeline<T, Halves> pipeline;
   int slot = 0;
   for (int64_t b = 0; b < blocks; b += panel_blocks) {
-    const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks;
+    const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks, units = count * kUnits<T>;
     for (int64_t p = 0; p < pairs; ++p, slot ^= 1) {
       // With few tokens both panels lie side by side: together with sums and activations they fit L1.
-      PanelUnit<T>* panel = s->panels[0] + slot * panel_blocks;
+      PanelUnit<T>* panel = s->panels[0] + slot * panel_blocks * kUnits<T>;
       unpack_pair<T>(job.weight, tile + 2 * p, tiles - 2 * p < kPairTiles ? 1 : kPairTiles, b, count, panel_blocks,
                      panel);
       const Fetch fetch = fetch_of<T>(job.weight, tile + 2 * p, tiles, b);
       for (int64_t m = 0; m < token_tiles; ++m) {
         const ActTile* acts = job.tiles + (first / kTileTokens + m) * job.tiles_stride + b;
-        for (int64_t u = 0; u < count; u += kRunUnits) {
-          pipeline.push({.units = static_cast<int>(count - u < kRunUnits ? count - u : kRunUnits),
+        for (int64_t u = 0; u < units; u += kRunUnits) {
+          pipeline.push({.units = static_cast<int>(units - u < kRunUnits ? units - u : kRunUnits),
                          .panel = panel + u,
-                         .acts = acts + u,
+                         .acts = acts + u / kUnits<T>,
                          .totals = s->totals[(p * token_tiles + m) * kTileTokens],
                          .sums = &s->sums[pipeline.buffer]},
-                        m == 0 && panel_blocks == kRunUnits ? &fetch : nullptr);
+                        m == 0 && panel_blocks == kRunBlocks<T> ? &fetch : nullptr);
         }
       }
     }
@@ -127,7 +128,7 @@ int64_t pass_tokens(int64_t cols) {
 template <DType T, int Halves>
 void run_tiles(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   static_assert(sizeof(Scratch<T>) <= kLinearScratchBytes);
-  static constexpr TileConfig config = tile_config(Halves);
+  static constexpr TileConfig config = tile_config(Halves, kUnits<T>);
   _tile_loadconfig(&config);
   const int64_t most = pass_tokens(job.weight.cols), passes = (job.m + most - 1) / most;
   const int64_t pass = (job.m + passes * kTileTokens - 1) / (passes * kTileTokens) * kTileTokens;
@@ -148,9 +149,10 @@ void run_type(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::b
   return run_tiles<T, 2>(job, tile_begin, tile_end, scratch);
 }
 
-// Whether tiles beat vectors.
+// Whether tiles beat vectors. q3_k's vectors are the fastest of the types with scales per 16: even at 12 rows.
 bool tiled(DType dtype, int64_t m) {
-  return m > kHalfTokens && packed_format(dtype).halves() == 1;
+  const PackedFormat f = packed_format(dtype);
+  return m > (dtype == DType::kQ3_K ? kHalfTokens + kQuarterTokens : kHalfTokens) && (f.halves() == 1 || !f.has_add());
 }
 
 // Rows of x as ActTiles: see LinearKernels.
@@ -197,6 +199,10 @@ void run_fast_amx(const LinearJob& job, int64_t tile_begin, int64_t tile_end, st
       return run_type<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
     case DType::kQ5_K:
       return run_type<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ3_K:
+      return run_type<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
+    case DType::kQ6_K:
+      return run_type<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
     case DType::kBQ4:
       return run_type<DType::kBQ4>(job, tile_begin, tile_end, scratch);
     case DType::kIQ4_NL:

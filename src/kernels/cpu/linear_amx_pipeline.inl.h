@@ -1,22 +1,27 @@
 // The pipeline of matrix-tile products: what a unit is, how units are unpacked, multiplied and scaled. Included inside
 // the anonymous namespace and target region of linear_amx.cpp, whose banner says how the units of a core overlap.
 //
-// A unit is a block of 32 k of a pair of row tiles for 16 tokens (or 8, when there are no more); a run is up to
-// kRunUnits of them. While a run is multiplied, the sums of the one before are scaled and added.
+// A unit is what has one scale, a block of 32 k or half of one, of a pair of row tiles for 16 tokens (or 8, when there
+// are no more); a run is up to kRunUnits of them. While a run is multiplied, the sums of the one before are scaled and
+// added.
 
-constexpr int kPairTiles = 2;      // row tiles worked on together: they share A and d
-constexpr int kRunUnits = 4;       // units whose sums are scaled together
-constexpr int64_t kPanelRuns = 2;  // runs of a panel when there are many tokens; with few a panel is one run
-constexpr int64_t kPanelBlocks = kPanelRuns * kRunUnits;
+constexpr int kPairTiles = 2;        // row tiles worked on together: they share A and d
+constexpr int kRunUnits = 4;         // units whose sums are scaled together
+constexpr int64_t kPanelBlocks = 8;  // of a panel when there are many tokens; with few a panel is one run
 constexpr int64_t kTotalsStride = kPairTiles * kTileRows;
 // With few tokens the pairs of tiles that are streamed in turns: linear_fast.inl.h's kStreams.
-constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 2;
+constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 5;
 constexpr int64_t kStreamedTokens = 64;  // from here on outputs are stored past the caches
 
-// One unit: a block of two tiles. codes: signed bytes, 16 rows x 4 k a line.
+template <DType T>
+constexpr int kUnits = packed_format(T).halves();  // of a block
+template <DType T>
+constexpr int kRunBlocks = kRunUnits / kUnits<T>;
+
+// One unit of two tiles. codes: signed bytes, 16 rows x 4 k a line.
 template <DType T>
 struct PanelUnit {
-  alignas(64) int8_t codes[kPairTiles][8][64];
+  alignas(64) int8_t codes[kPairTiles][8 / kUnits<T>][64];
   float scale[kPairTiles][kTileRows], shift[kPairTiles][kTileRows];
   float add[packed_format(T).has_add() ? kPairTiles : 1][kTileRows];
 };
@@ -30,7 +35,8 @@ struct Sums {
 template <DType T>
 struct Scratch {
   float totals[kLinearTokens][kTotalsStride];
-  PanelUnit<T> panels[2][kPanelBlocks];  // the one multiplied, and the one before: its last sums may wait for scaling
+  PanelUnit<T> panels[2][kPanelBlocks *
+                         kUnits<T>];  // the one multiplied, and the one before: its last sums may wait for scaling
   Sums sums[2];
 };
 
@@ -43,12 +49,12 @@ alignas(64) constexpr int32_t kMagicLine[16] = {kMagicBits, kMagicBits, kMagicBi
 constexpr int kHalfTokens = kTileTokens / 2, kQuarterTokens = kTileTokens / 4;
 
 // Tile registers: 0..3 sums (even and odd units x two tiles), 4..5 activations of even and odd units, 6..7 codes.
-// Halves: 8 or 16 tokens.
-constexpr TileConfig tile_config(int halves) {
+// Halves: 8 or 16 tokens. units: of a block.
+constexpr TileConfig tile_config(int halves, int units) {
   TileConfig c;
   for (int i = 0; i < 6; ++i) c.rows[i] = static_cast<uint8_t>(halves * kHalfTokens);
-  for (int i = 4; i < 6; ++i) c.row_bytes[i] = kBlock;
-  for (int i = 6; i < 8; ++i) c.rows[i] = 8;
+  for (int i = 4; i < 6; ++i) c.row_bytes[i] = static_cast<uint16_t>(kBlock / units);
+  for (int i = 6; i < 8; ++i) c.rows[i] = static_cast<uint8_t>(8 / units);
   return c;
 }
 
@@ -68,14 +74,17 @@ BANTAM_INLINE VI signed_nibbles(const uint8_t* planes) {
 }
 template <DType T>
 constexpr bool kPlainNibbles = packed_format(T).nibbles&& packed_format(T).bits == 4;
+// out: the block's units.
 template <DType T, int G = 0>
-BANTAM_INLINE void store_codes(const uint8_t* planes, int8_t (*out)[64]) {
+BANTAM_INLINE void store_codes(const uint8_t* planes, int place, PanelUnit<T>* out) {
+  constexpr int lines = 8 / kUnits<T>;
+  int8_t* line = out[G / lines].codes[place][G % lines];
   if constexpr (kPlainNibbles<T>) {
-    i_store(out[G], signed_nibbles<T, G>(planes));
+    i_store(line, signed_nibbles<T, G>(planes));
   } else {
-    i_store(out[G], _mm512_sub_epi8(load_code<T, G>(planes), i_set8(kOffset<T>)));
+    i_store(line, _mm512_sub_epi8(load_code<T, G>(planes), i_set8(kOffset<T>)));
   }
-  if constexpr (G < 7) store_codes<T, G + 1>(planes, out);
+  if constexpr (G < 7) store_codes<T, G + 1>(planes, place, out);
 }
 
 // ahead: bytes from the block to what L1, and twice that to what L2 is to fetch; 0: nothing.
@@ -87,24 +96,28 @@ BANTAM_INLINE void unpack_block(const uint8_t* tile, int64_t block, int place, i
     prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + 2 * ahead);
     prefetch_lines<f.code_bytes()>(planes + ahead);
   }
-  store_codes<T>(planes, out->codes[place]);
+  store_codes<T>(planes, place, out);
   const BlockScales s = load_scales<T>(load_group<T>(header, 0), header, block % f.group_blocks(), 0);
-  f_store(out->scale[place], s.scale[0]);
-  f_store(out->shift[place], shift_of(s.scale[0]));
-  if constexpr (f.has_add()) f_store(out->add[place], s.add[0]);
+  for (int h = 0; h < kUnits<T>; ++h) {
+    f_store(out[h].scale[place], s.scale[h]);
+    f_store(out[h].shift[place], shift_of(s.scale[h]));
+    if constexpr (f.has_add()) f_store(out[h].add[place], s.add[h]);
+  }
 }
 
 // Blocks [block, block + count) of a pair of tiles, of which the last may be missing. stride: blocks from one panel of
-// the pair to the next.
+// the pair to the next. out: their units.
 template <DType T>
 void unpack_pair(const PackedMatrix& w, int64_t tile, int64_t tiles, int64_t block, int64_t count, int64_t stride,
                  PanelUnit<T>* out) {
   constexpr PackedFormat f = packed_format(T);
   const int64_t bytes = tile_bytes(T, w.cols);
-  const int64_t ahead = stride > kRunUnits ? stride * f.group_bytes() / f.group_blocks() : 0;
+  const int64_t ahead = stride > kRunBlocks<T> ? stride * f.group_bytes() / f.group_blocks() : 0;
   for (int64_t r = 0; r < kPairTiles; ++r) {
     const auto* from = reinterpret_cast<const uint8_t*>(w.data) + (tile + (r < tiles ? r : 0)) * bytes;
-    for (int64_t i = 0; i < count; ++i) unpack_block<T>(from, block + i, static_cast<int>(r), ahead, out + i);
+    for (int64_t i = 0; i < count; ++i) {
+      unpack_block<T>(from, block + i, static_cast<int>(r), ahead, out + i * kUnits<T>);
+    }
   }
   finish_stores();
 }
@@ -122,10 +135,11 @@ struct Run {
 // Loads the operands of unit S, stores what sum register R of its pair holds, multiplies into that register.
 template <DType T, int S>
 BANTAM_INLINE void load_operands(const ActTile* acts, const PanelUnit<T>* panel) {
+  const int8_t* q = acts[S / kUnits<T>].q[0] + S % kUnits<T> * (kBlock / kUnits<T>);
   if constexpr (S % 2 == 0) {
-    _tile_loadd(4, acts[S].q, kBlock);
+    _tile_loadd(4, q, kBlock);
   } else {
-    _tile_loadd(5, acts[S].q, kBlock);
+    _tile_loadd(5, q, kBlock);
   }
   _tile_loadd(6, panel[S].codes[0], 64);
   _tile_loadd(7, panel[S].codes[1], 64);
@@ -210,14 +224,14 @@ BANTAM_INLINE void step(const ActTile* acts, const PanelUnit<T>* panel, Sums* to
   PairScales s;
   load_operands<T, S>(acts, panel);
   load_pair_scales<T>(panel_b[u], s);
-  scale_unit<T, half, 0>(acts_b[u], *sums_b, u, s, total);
+  scale_unit<T, half, 0>(acts_b[u / kUnits<T>], *sums_b, u, s, total);
   store_sums<S, 0>(to, stored);
-  scale_unit<T, half, kQuarterTokens>(acts_b[u], *sums_b, u, s, total);
+  scale_unit<T, half, kQuarterTokens>(acts_b[u / kUnits<T>], *sums_b, u, s, total);
   store_sums<S, 1>(to, stored);
   load_pair_scales<T>(panel_b[u + 1], s);
-  scale_unit<T, half, 0>(acts_b[u + 1], *sums_b, u + 1, s, total);
+  scale_unit<T, half, 0>(acts_b[(u + 1) / kUnits<T>], *sums_b, u + 1, s, total);
   multiply<S, 0>();
-  scale_unit<T, half, kQuarterTokens>(acts_b[u + 1], *sums_b, u + 1, s, total);
+  scale_unit<T, half, kQuarterTokens>(acts_b[(u + 1) / kUnits<T>], *sums_b, u + 1, s, total);
   multiply<S, 1>();
 }
 // The same with 8 tokens: unit S of the run before is scaled.
@@ -230,9 +244,9 @@ BANTAM_INLINE void step_half(const ActTile* acts, const PanelUnit<T>* panel, Sum
   load_pair_scales<T>(panel_b[S], s);
   store_sums<S, 0>(to, stored);
   store_sums<S, 1>(to, stored);
-  scale_unit<T, 0, 0>(acts_b[S], *sums_b, S, s, total);
+  scale_unit<T, 0, 0>(acts_b[S / kUnits<T>], *sums_b, S, s, total);
   multiply<S, 0>();
-  scale_unit<T, 0, kQuarterTokens>(acts_b[S], *sums_b, S, s, total);
+  scale_unit<T, 0, kQuarterTokens>(acts_b[S / kUnits<T>], *sums_b, S, s, total);
   multiply<S, 1>();
 }
 
@@ -244,7 +258,7 @@ struct Fetch {
 template <DType T, int S>
 BANTAM_INLINE void fetch_part(const Fetch& fetch) {
   constexpr PackedFormat f = packed_format(T);
-  constexpr int bytes = (kRunUnits * f.group_bytes() / f.group_blocks() / 4 + 63) / 64 * 64;
+  constexpr int bytes = (kRunBlocks<T> * f.group_bytes() / f.group_blocks() / 4 + 63) / 64 * 64;
 #pragma GCC unroll 2
   for (int r = 0; r < kPairTiles; ++r) {
     prefetch_lines<bytes, _MM_HINT_T1>(fetch.far[r] + S * bytes);
@@ -294,8 +308,8 @@ void scale_half(const Run<T>& run) {
   for (int u = 0; u < run.units; ++u) {
     PairScales s;
     load_pair_scales<T>(run.panel[u], s);
-    scale_unit<T, Half, 0>(run.acts[u], *run.sums, u, s, total);
-    scale_unit<T, Half, kQuarterTokens>(run.acts[u], *run.sums, u, s, total);
+    scale_unit<T, Half, 0>(run.acts[u / kUnits<T>], *run.sums, u, s, total);
+    scale_unit<T, Half, kQuarterTokens>(run.acts[u / kUnits<T>], *run.sums, u, s, total);
   }
   save_totals(totals, total);
 }

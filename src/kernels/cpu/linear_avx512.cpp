@@ -32,15 +32,18 @@ BANTAM_INLINE VI dot_start(const ActBlock* a) {
   return _mm512_dpwssd_epi32(magic, i_broadcast(a->sum), offset_pair<T, Half>());
 }
 
-// h[M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens.
+// h[M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens. early: see kEarlySums.
 template <DType T, int M, int Half>
-BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64_t stride, VI* h) {
+BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64_t stride, const int32_t* early,
+                              VI* h) {
   constexpr int steps = 8 / packed_format(T).halves();
   VI codes[8];
   load_codes<T>(planes, codes);
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) h[m] = dot_start<T, Half>(acts + m * stride);
-    // Tokens inside: their chains run side by side, which the scheduler alone could not hold all of.
+  for (int m = 0; m < M; ++m) {
+    h[m] = kEarlyStarts<T, M> ? i_broadcast(early + m) : dot_start<T, Half>(acts + m * stride);
+  }
+  // Tokens inside: their chains run side by side, which the scheduler alone could not hold all of.
 #pragma GCC unroll 8
   for (int g = Half * steps; g < (Half + 1) * steps; ++g) {
 #pragma GCC unroll 8

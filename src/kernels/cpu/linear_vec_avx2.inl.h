@@ -5,6 +5,7 @@
 
 constexpr int kLanes = 8;  // rows per vector
 constexpr int kParts = 2;  // vectors per tile
+constexpr int kEarlyTokens = 4;
 using VF = __m256;
 using VI = __m256i;
 

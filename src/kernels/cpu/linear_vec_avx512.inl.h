@@ -5,6 +5,7 @@
 
 constexpr int kLanes = 16;  // rows per vector
 constexpr int kParts = 1;   // vectors per tile
+constexpr int kEarlyTokens = 5;
 using VF = __m512;
 using VI = __m512i;
 

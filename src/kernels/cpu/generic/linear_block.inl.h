@@ -115,12 +115,43 @@ BANTAM_INLINE VF shift_of(VF scale) {
   return f_mul(scale, f_set(-kMagic));
 }
 
-// total += (h * scale + sum * add) * d, where h_bits are the bits of kMagic + h.
+// total += (h * scale + sum * add) * d, where h_bits are the bits of kMagic + h; sum matters to additive terms only.
+template <DType T>
+BANTAM_INLINE VF add_unit(VF total, VI h_bits, const UnitScales& s, VF sum, float d) {
+  VF t = f_fma(f_from_bits(h_bits), s.scale, s.shift);
+  if constexpr (packed_format(T).has_add()) t = f_fma(sum, s.add, t);
+  return f_fma(t, f_set(d), total);
+}
 template <DType T, int Half>
 BANTAM_INLINE VF add_unit(VF total, VI h_bits, const UnitScales& s, const ActBlock* a) {
-  VF t = f_fma(f_from_bits(h_bits), s.scale, s.shift);
-  if constexpr (packed_format(T).has_add()) t = f_fma(act_sum<T, Half>(a), s.add, t);
-  return f_fma(t, f_set(a->d), total);
+  if constexpr (packed_format(T).has_add()) return add_unit<T>(total, h_bits, s, act_sum<T, Half>(a), a->d);
+  return add_unit<T>(total, h_bits, s, s.scale, a->d);
+}
+
+// What a token's sum of activations means to a unit, made once for all tiles from kEarlyTokens on: the bits of the
+// float sum for additive terms, of kMagic - offset * sum where codes have an offset.
+template <DType T, int M>
+constexpr bool kEarlySums = M >= kEarlyTokens && (packed_format(T).has_add() || kOffset<T> != 0);
+template <DType T, int M>
+constexpr bool kEarlyStarts = kEarlySums<T, M> && !packed_format(T).has_add();
+template <DType T>
+constexpr int64_t early_sums_bytes(int64_t blocks, int64_t m) {
+  return blocks * packed_format(T).halves() * m * 4;
+}
+// to: [blocks][halves][M]
+template <DType T, int M>
+void make_early_sums(const LinearJob& job, int32_t* to) {
+  static_assert(!packed_format(T).has_add() || kOffset<T> == 0);
+  for (int64_t b = 0; b < job.weight.cols / kBlock; ++b) {
+    for (int h = 0; h < packed_format(T).halves(); ++h) {
+      for (int m = 0; m < M; ++m) {
+        const int16_t* of = job.q[m * job.q_stride + b].sum;
+        const int32_t sum = packed_format(T).halves() == 2 ? of[h] : of[0] + of[1];
+        *to++ = packed_format(T).has_add() ? __builtin_bit_cast(int32_t, static_cast<float>(sum))
+                                           : kMagicBits - kOffset<T> * sum;
+      }
+    }
+  }
 }
 
 // Fetches the lines of `out` that tokens [token, token + tokens) of `tiles` tiles are going to be stored to: rows lie

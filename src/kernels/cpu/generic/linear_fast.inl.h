@@ -21,15 +21,22 @@ inline const uint8_t* tile_at(const PackedMatrix& w, int64_t tile, int64_t bytes
   return reinterpret_cast<const uint8_t*>(w.data) + tile * bytes;
 }
 
-// sum[M] += one block, or the second half of it.
+// sum[M] += one block, or the second half of it. early: the unit's early sums, where kEarlySums.
 template <DType T, int M, int Half>
 BANTAM_INLINE void stream_unit(const uint8_t* planes, const BlockScales& s, const ActBlock* acts, int64_t stride,
-                               VF* sum) {
+                               const int32_t* early, VF* sum) {
   VI h[M];
-  dot_tokens<T, M, Half>(planes, acts, stride, h);
+  dot_tokens<T, M, Half>(planes, acts, stride, early, h);
   const UnitScales unit{s.scale[Half], shift_of(s.scale[Half]), s.add[Half]};
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) sum[m] = add_unit<T, Half>(sum[m], h[m], unit, acts + m * stride);
+  for (int m = 0; m < M; ++m) {
+    const ActBlock* a = acts + m * stride;
+    if constexpr (kEarlySums<T, M>) {
+      sum[m] = add_unit<T>(sum[m], h[m], unit, f_from_bits(i_broadcast(early + m)), a->d);
+    } else {
+      sum[m] = add_unit<T, Half>(sum[m], h[m], unit, a);
+    }
+  }
 }
 
 // How far ahead the tile's lines are fetched, from the lines in use on.
@@ -45,7 +52,7 @@ inline int64_t stream_ahead(int64_t at, int64_t distance, int64_t bytes, int64_t
 // sum[M] += blocks [first, first + count) of one row vector, which lie in one group.
 template <DType T, int M>
 BANTAM_INLINE void stream_blocks(const LinearJob& job, const uint8_t* tile, int part, int64_t first, int64_t count,
-                                 const Ahead& ahead, VF* sum) {
+                                 const Ahead& ahead, const int32_t* early, VF* sum) {
   constexpr PackedFormat f = packed_format(T);
   const uint8_t* header = tile + f.header_at(first);
   const uint8_t* planes = tile + f.codes_at(first) + part * kLanes * 4;
@@ -62,13 +69,32 @@ BANTAM_INLINE void stream_blocks(const LinearJob& job, const uint8_t* tile, int 
       prefetch_lines<f.code_bytes()>(planes + ahead.l1);
     }
     const BlockScales s = load_scales<T>(group, header, i, part);
-    stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sum);
-    if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sum);
+    const int32_t* sums = early;
+    if constexpr (kEarlySums<T, M>) sums += (acts - job.q) * f.halves() * M;
+    stream_unit<T, M, 0>(planes, s, acts, job.q_stride, sums, sum);
+    if constexpr (f.halves() == 2) stream_unit<T, M, 1>(planes, s, acts, job.q_stride, sums + M, sum);
   }
 }
 
+// The job of one of its rows.
+inline LinearJob row_of(LinearJob job, int64_t m) {
+  job.m = 1;
+  job.q += m * job.q_stride;
+  job.out += m * job.out_stride;
+  if (job.residual != nullptr) job.residual += m * job.residual_stride;
+  return job;
+}
+
 template <DType T, int M>
-void stream_tokens(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
+void stream_tokens(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
+  auto* early = reinterpret_cast<int32_t*>(scratch);
+  if constexpr (kEarlySums<T, M>) {
+    if (early_sums_bytes<T>(job.weight.cols / kBlock, M) > kLinearScratchBytes) {  // K of 57,344 and more
+      for (int64_t m = 0; m < M; ++m) stream_tokens<T, 1>(row_of(job, m), tile_begin, tile_end, scratch);
+      return;
+    }
+    make_early_sums<T, M>(job, early);
+  }
   constexpr PackedFormat f = packed_format(T);
   constexpr int64_t turn = f.group_blocks() < kTurnBlocks ? f.group_blocks() : kTurnBlocks;
   const int64_t blocks = job.weight.cols / kBlock, bytes = tile_bytes(T, job.weight.cols);
@@ -86,7 +112,7 @@ void stream_tokens(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
           VF sum[M];
 #pragma GCC unroll 8
           for (int m = 0; m < M; ++m) sum[m] = f_load(totals[r][m] + part * kLanes);
-          stream_blocks<T, M>(job, packed + r * bytes, part, first, count, ahead, sum);
+          stream_blocks<T, M>(job, packed + r * bytes, part, first, count, ahead, early, sum);
 #pragma GCC unroll 8
           for (int m = 0; m < M; ++m) f_store(totals[r][m] + part * kLanes, sum[m]);
         }
@@ -213,21 +239,21 @@ void run_fast(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::b
     case 0:
       return;
     case 1:
-      return stream_tokens<T, 1>(job, tile_begin, tile_end);
+      return stream_tokens<T, 1>(job, tile_begin, tile_end, scratch);
     case 2:
-      return stream_tokens<T, 2>(job, tile_begin, tile_end);
+      return stream_tokens<T, 2>(job, tile_begin, tile_end, scratch);
     case 3:
-      return stream_tokens<T, 3>(job, tile_begin, tile_end);
+      return stream_tokens<T, 3>(job, tile_begin, tile_end, scratch);
     case 4:
-      return stream_tokens<T, 4>(job, tile_begin, tile_end);
+      return stream_tokens<T, 4>(job, tile_begin, tile_end, scratch);
     case 5:
-      return stream_tokens<T, 5>(job, tile_begin, tile_end);
+      return stream_tokens<T, 5>(job, tile_begin, tile_end, scratch);
     case 6:
-      return stream_tokens<T, 6>(job, tile_begin, tile_end);
+      return stream_tokens<T, 6>(job, tile_begin, tile_end, scratch);
     case 7:
-      return stream_tokens<T, 7>(job, tile_begin, tile_end);
+      return stream_tokens<T, 7>(job, tile_begin, tile_end, scratch);
     case 8:
-      return stream_tokens<T, 8>(job, tile_begin, tile_end);
+      return stream_tokens<T, 8>(job, tile_begin, tile_end, scratch);
     default:
       break;
   }
