@@ -107,6 +107,8 @@ void fill_rows_avx512(RowKernels& rows);
 void fill_attention_generic(RowKernels& rows);
 void fill_attention_avx2(RowKernels& rows);
 void fill_attention_avx512(RowKernels& rows);
+// Replaces what tiles do better; the rest is to be filled in before.
+void fill_attention_amx(RowKernels& rows);
 
 // cos and sin of an fp32 angle, each computed in double and rounded once to fp32. One code for all tables (baseline
 // instructions). REQUIRES: |angle| < 2^20 radians, which every supported context is far below.

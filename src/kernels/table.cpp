@@ -39,6 +39,7 @@ Table make_amx() {
   Table t = make_avx512();
   t.name = "amx";
   fill_linear_amx(t.linear);
+  fill_attention_amx(t.rows);
   return t;
 }
 

@@ -32,7 +32,9 @@ constexpr int coded_score_vecs(int /*rows*/) {
 
 // clang-format off
 #include "kernels/cpu/generic/attention.inl.h"
+#include "kernels/cpu/generic/attention_coded_page.inl.h"
 #include "kernels/cpu/generic/attention_codes.inl.h"
+#include "kernels/cpu/generic/attention_table.inl.h"
 // clang-format on
 
 }  // namespace

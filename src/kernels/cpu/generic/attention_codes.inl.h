@@ -1,47 +1,10 @@
 // Attention over q8_0 and q4_0 pages with integer products, one text for all tables; included after
-// attention.inl.h and the table's codes_*.inl.h. Contract and the order of every step: row_kernels.h.
+// attention_coded_page.inl.h and the table's codes_*.inl.h. Contract and the order of every step: row_kernels.h.
 //
 // Per row and page, 64 * Dh products each of int8 x int8 (scores) and int16 x int8 (values): on AVX-512 Dh of vpdpbusd
 // and 2 Dh of vpdpwssd, against 8 Dh FMAs and the conversions of the fp32 text. A page's codes (17 KB for q8_0, Dh 128)
 // stay in the first cache level, so rows go tile by tile through scores, softmax and values, whose results never leave
 // it either. A page starts from its own maximum: what integers cannot do is rescale as they go.
-
-// The queries of one call as int8, 32 dimensions per scale.
-struct CodedQueries {
-  int64_t blocks;       // Dh / 32
-  int8_t* codes;        // [rows, Dh]
-  float* scale;         // [rows, blocks]
-  int32_t* correction;  // [rows, blocks]: -offset * sum of codes
-};
-
-// Fetches the next page while this one is worked on, a few lines per step of every stage in proportion to the stage's
-// time (four rows of Dh 128: 16 + 64 + 64 + 128 lines of q8_0's 272), so that reading goes on at an even pace: a core
-// has few line buffers, and a burst of fetches stops the work that was to hide it.
-struct Fetch {
-  const std::byte* at;
-  const std::byte* end;
-
-  template <int kLines>
-  BANTAM_INLINE void step() {
-    if (at >= end) return;
-#pragma GCC unroll 4
-    for (int i = 0; i < kLines; ++i) __builtin_prefetch(at + 64 * i, 0, 2);
-    at += 64 * kLines;
-  }
-};
-
-// What the rows of a call share in one page.
-struct CodedPage {
-  const uint8_t* keys;
-  const uint8_t* values;
-  const float* key_scale;     // [blocks, 64]
-  const float* value_scale;   // [blocks, 64]
-  const float* value_weight;  // [blocks, 64]: value_scale * (32767 / largest), over all 64 slots
-  const float* largest;       // [blocks]: the largest |value_scale| * (1 / 32767)
-};
-
-constexpr int64_t kMaxKvBlocks = kMaxHeadDim / kKvBlock;
-constexpr float kProbability = 32767.0f;
 
 // One tile of rows between its stages.
 struct CodedTile {
@@ -50,74 +13,6 @@ struct CodedTile {
   float factor[kMaxTileRows][kMaxKvBlocks];  // of the tile's dots
   float shrink[kMaxTileRows];                // of what earlier pages left
 };
-
-template <bool kNibbles>
-CodedQueries code_queries(const Walk& w, std::byte* memory) {
-  const int64_t dh = w.run.head_dim, blocks = dh / kKvBlock;
-  CodedQueries q{blocks, reinterpret_cast<int8_t*>(memory), reinterpret_cast<float*>(memory + w.rows * dh), nullptr};
-  q.correction = reinterpret_cast<int32_t*>(q.scale + w.rows * blocks);
-  for (int64_t row = 0; row < w.rows; ++row) {
-    for (int64_t b = 0; b < blocks; ++b) {
-      const float* x = w.query[row] + b * kKvBlock;
-      const Vec low = Vec::load(x), high = Vec::load(x + 16), zero = Vec::zero();
-      const float peak = max_tree(max(max(low, negate(low)), max(high, negate(high))));
-      const float invalid = sum_tree(low * zero + high * zero);  // NaN where anything is not finite
-      const bool empty = !(peak > 0x1p-118f);
-      const Vec inverse = Vec::all(empty ? 0.0f : 127.0f / peak);
-      alignas(64) int16_t wide[kKvBlock];
-      (low * inverse).store_rounded(wide);
-      (high * inverse).store_rounded(wide + 16);
-      int32_t sum = 0;
-      for (int64_t i = 0; i < kKvBlock; ++i) {
-        q.codes[row * dh + b * kKvBlock + i] = static_cast<int8_t>(wide[i]);
-        sum += static_cast<int8_t>(wide[i]);
-      }
-      q.scale[row * blocks + b] = (empty ? 0.0f : peak / 127.0f) + invalid;
-      q.correction[row * blocks + b] = -(kNibbles ? 8 : 128) * sum;
-    }
-  }
-  return q;
-}
-
-inline float largest_size(const Vec* v) {
-  Vec most = Vec::zero();
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) most = max(most, max(v[i], negate(v[i])));
-  return max_tree(most);
-}
-
-// The page's scales as floats, and the weights of rows that see all of it. memory: [3, blocks, 64] + [blocks].
-template <bool kNibbles>
-CodedPage open_page(const std::byte* head, int64_t head_dim, Fetch& fetch, float* memory) {
-  const KvPlanes planes = kv_planes(kNibbles ? DType::kQ4_0 : DType::kQ8_0, head_dim);
-  const int64_t blocks = head_dim / kKvBlock, count = blocks * kPageTok;
-  float *key_scale = memory, *value_scale = memory + count, *weight = memory + 2 * count, *largest = memory + 3 * count;
-  const auto* keys = reinterpret_cast<const uint16_t*>(head + planes.key_scales);
-  const auto* values = reinterpret_cast<const uint16_t*>(head + planes.value_scales);
-  for (int64_t i = 0; i < count; i += 16) {
-    fetch.step<1>();
-    Vec::load(keys + i).store(key_scale + i);
-  }
-  for (int64_t b = 0; b < blocks; ++b) {
-    Vec v[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) v[i] = Vec::load(values + b * kPageTok + 16 * i);
-    const float most = largest_size(v);
-    const Vec stretch = Vec::all(most > 0 ? kProbability / most : 0.0f);
-    largest[b] = most * (1 / kProbability);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      v[i].store(value_scale + b * kPageTok + 16 * i);
-      (v[i] * stretch).store(weight + b * kPageTok + 16 * i);
-    }
-  }
-  return {reinterpret_cast<const uint8_t*>(head),
-          reinterpret_cast<const uint8_t*>(head + planes.values),
-          key_scale,
-          value_scale,
-          weight,
-          largest};
-}
 
 // Scores of R rows against slots [16 first, 16 (first + N)).
 template <int R, int N, bool kNibbles>
@@ -338,24 +233,4 @@ void attend_coded(const AttentionRun& run, const AttentionState& state, float* s
       row += rows;
     }
   }
-}
-
-void attention_run(const AttentionRun& run, const AttentionState& state, float* scratch) {
-  if (run.dtype == DType::kF16) {
-    attend_pages<uint16_t>(run, state, scratch);
-  } else if (run.dtype == DType::kF32) {
-    attend_pages<float>(run, state, scratch);
-  } else if (!run.integer) {
-    attend_decoded(run, state, scratch);
-  } else if (run.dtype == DType::kQ8_0) {
-    attend_coded<false>(run, state, scratch);
-  } else {
-    attend_coded<true>(run, state, scratch);
-  }
-}
-
-void fill_attention(RowKernels& rows) {
-  rows.attention_run = attention_run;
-  rows.attention_merge = attention_merge;
-  rows.attention_finish = attention_finish;
 }
