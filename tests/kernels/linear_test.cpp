@@ -129,6 +129,22 @@ TEST_P(IntegerLinearTest, ManyRowsAgreeWithGeneric) {
   }
 }
 
+// Rows so long that a vector table has no room for every token's sums beside one another.
+TEST(LongRows, AgreeWithGeneric) {
+  const int64_t rows = 18, cols = 225 * 256, m = 8;
+  static_assert(cols / kBlock * 2 * m * 4 > kLinearScratchBytes);
+  const Table& generic = *available_tables().back();
+  Philox rng(11);
+  const TestMatrix w = make_matrix(DType::kQ6_K, rows, cols, 11);
+  const Activations a = make_activations(generic, m, cols, random_floats(rng, m * cols));
+  const Extras extras{.bias = {}, .residual = random_floats(rng, m * rows)};
+  const std::vector<float> expected = run(generic, w, a, m, true, extras);
+  for (const Table* table : available_tables()) {
+    const std::vector<float> got = run(*table, w, a, m, true, extras);
+    EXPECT_TRUE(same_bits(expected.data(), got.data(), got.size())) << table->name;
+  }
+}
+
 // The result for a row must not depend on its company, nor on how tiles are dealt out.
 TEST_P(LinearTest, RowsAndTilesAreIndependent) {
   const int64_t rows = 81, cols = 768, most = 40;

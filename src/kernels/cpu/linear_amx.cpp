@@ -132,7 +132,7 @@ void run_tiles(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::
   _tile_loadconfig(&config);
   const int64_t most = pass_tokens(job.weight.cols), passes = (job.m + most - 1) / most;
   const int64_t pass = (job.m + passes * kTileTokens - 1) / (passes * kTileTokens) * kTileTokens;
-  const int64_t step = kPairTiles * (job.m <= kFewTokenTiles * kTileTokens ? kTurnPairs : 1);
+  const int64_t step = kPairTiles * (pass <= kFewTokenTiles * kTileTokens ? kTurnPairs : 1);
   for (int64_t first = 0; first < job.m; first += pass) {
     const int64_t tokens = job.m - first < pass ? job.m - first : pass;
     for (int64_t tile = tile_begin; tile < tile_end; tile += step) {
