@@ -69,7 +69,7 @@ void answer(Api& api, const ConversationRoute& route, const ResponderPtr& respon
   auto request = std::make_shared<const ChatRequest>(std::move(*parsed));
   auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
   api.work(
-      *received, [=] { *prepared = prepare(*request, received->model->served()); },
+      received, [=] { *prepared = prepare(*request, received->model->served()); },
       [=, &api] {
         if (responder->gone()) return;
         if (!prepared->ok()) return responder->reply(refusal(route.words, prepared->status()));
@@ -99,7 +99,7 @@ void warm_history(Api& api, std::shared_ptr<Api::Received> received, std::shared
   if (!whole || !plain) return;
   auto ids = std::make_shared<std::vector<int32_t>>();
   api.work(
-      *received, [=] { *ids = history_ids(*request, answer, received->model->served()); },
+      received, [=] { *ids = history_ids(*request, answer, received->model->served()); },
       [=, &api] {
         if (!ids->empty()) api.host.warm(received->model, received->request.owner, std::move(*ids));
       });
