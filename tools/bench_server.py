@@ -281,6 +281,7 @@ def slow(options):
             asyncio.run(healthy_streams(server.port, options, 0.5))
             quiet = asyncio.run(healthy_streams(server.port, options, options.quiet_s))
             clients = [slow_client(server.port, i % 3) for i in range(options.slow)]
+            time.sleep(options.quiet_s)  # until those that do not read have had what the system holds for them
             beside = asyncio.run(healthy_streams(server.port, options, options.quiet_s))
             for sock in clients:
                 sock.close()

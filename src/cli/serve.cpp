@@ -132,7 +132,9 @@ void add_limit_options(CLI::App& command, Options& options) {
       ->check(number_in(0, 1e6))
       ->capture_default_str();
   command.add_flag("--no-prefix-cache", options.no_prefix_cache, "read every prompt anew");
-  command.add_option("--memory", options.memory_bytes, "for all loaded models, e.g. 12GB (default: what is free)")
+  command
+      .add_option("--memory", options.memory_bytes,
+                  "for the weights of all loaded models, e.g. 12GB (default: what is free)")
       ->transform(CLI::AsSizeValue(true));
   command
       .add_option("--unload-after", wish.host.idle_unload_s,
