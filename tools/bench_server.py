@@ -3,9 +3,18 @@
 
     tools/bench_server.py load [MODEL] [--clients 1,4,16,64] [--csv bench/results/server.csv]
         Streams at each number of clients: tokens per second, time to first token and between tokens, and the same requests through
-        `bantam generate` (the same scheduler without HTTP), which shows what the server costs.
+        `bantam generate` (the same scheduler without HTTP), which shows what the server costs. Both read prompts at one pace
+        (--max-slowdown 0): the server's default trades throughput for others' latency, which is no cost of serving.
+    tools/bench_server.py offline [MODEL] [--clients 16,64]
+        `bantam generate` as it comes against the server at the number of clients where it is fastest.
     tools/bench_server.py prefill [MODEL] [--prompt 8192]
         How much one long prompt raises the time between tokens of 8 streams.
+    tools/bench_server.py slow [MODEL] [--slow 500]
+        8 streams with and without slow clients beside them (headers and bodies that do not go on, answers nobody reads): p99 of the time to the
+        first token and between tokens, and their ratios.
+    tools/bench_server.py day [MODEL] [--requests 86400]
+        As many small requests as a day has seconds, each answer compared: what memory, descriptors and times do meanwhile. Exit
+        code 1 when an answer differs, a descriptor is left, or memory grows by 1 KiB and more per 1,000 requests.
     tools/bench_server.py invariance [MODEL] [--streams 1000]
         Random requests at random times, some cancelled, with and without the prefix cache: every answer (tokens and
         log-probabilities) must be the one its request gets alone. Exit code 1 when one differs.
@@ -15,6 +24,7 @@ import argparse
 import asyncio
 import csv
 import datetime
+import http.client
 import json
 import os
 import pathlib
@@ -26,6 +36,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -130,14 +141,14 @@ def git_commit():
     return subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def generate_rate(options, bodies, clients):
-    """Tokens per second of the same requests without HTTP."""
+def generate_rate(options, bodies, clients=None):
+    """Tokens per second of the same requests without HTTP; in batches of `clients`, or of the program's own choice."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = os.path.join(folder, "in.jsonl"), os.path.join(folder, "out.jsonl")
         with open(source, "w", encoding="utf-8") as file:
             for i, body in enumerate(bodies):
                 file.write(json.dumps({"custom_id": str(i), "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n")
-        done = subprocess.run([options.program, "generate", *([options.model] if options.model else []), source, out, "--batch", str(clients), *options.args],
+        done = subprocess.run([options.program, "generate", *([options.model] if options.model else []), source, out, *(["--batch", str(clients)] if clients else []), *options.args],
                               capture_output=True, text=True, check=True)
         return float(re.search(r"([\d.]+) tokens/s", done.stderr).group(1))
 
@@ -195,7 +206,7 @@ def load(options):
     for clients in (int(c) for c in options.clients.split(",")):
         rounds = []
         for _ in range(options.rounds):  # in turns: with and without the server
-            with Server(options.program, options.model, "--no-prefix-cache", *options.serve_args) as server:
+            with Server(options.program, options.model, "--no-prefix-cache", "--max-slowdown", "0", *options.serve_args) as server:
                 load_level(server.port, argparse.Namespace(**{**vars(options), "requests": clients, "tokens": 4}), clients, rng)
                 bodies, row = load_level(server.port, options, clients, rng)
                 row["rss_mb"] = server.rss_mb()
@@ -207,6 +218,127 @@ def load(options):
               "between tokens {itl_p50_ms:.2f} / {itl_p99_ms:.2f} ms (p50 / p99)".format(**row), flush=True)
         rows.append(row)
     write_rows(options, "load", rows)
+
+
+def offline(options):
+    rng = random.Random(1)
+    ratios = []
+    for _ in range(options.rounds):
+        rates, bodies = {}, []
+        for clients in (int(c) for c in options.clients.split(",")):
+            with Server(options.program, options.model, "--no-prefix-cache", "--max-slowdown", "0", *options.serve_args) as server:
+                load_level(server.port, argparse.Namespace(**{**vars(options), "requests": clients, "tokens": 4}), clients, rng)
+                asked, row = load_level(server.port, options, clients, rng)
+            rates[clients] = row["tok_s"]
+            bodies = asked if len(asked) >= len(bodies) else bodies
+        best = max(rates, key=rates.get)
+        rate = generate_rate(options, bodies)
+        ratios.append(rate / rates[best])
+        print(f"generate {rate:.0f} tokens/s, the server at its best ({best} clients) {rates[best]:.0f}: {ratios[-1]:.2f}x", flush=True)
+    print(f"median {statistics.median(ratios):.2f}x")
+
+
+def slow_client(port, kind):
+    """A connection that costs its server patience: of its header, of its body, or of its answer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", port))
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    if kind == 0:
+        sock.sendall(b"GET /hea")
+    elif kind == 1:
+        sock.sendall(head + b"Content-Length: 1000\r\n\r\n{")
+    else:  # answers of some 2 MB that nobody takes
+        sock.sendall(b"GET /ui/js/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+    sock.setblocking(False)
+    return sock
+
+
+async def healthy_streams(port, options, seconds):
+    """First-token times and times between tokens of 8 clients that ask one answer after the other."""
+    bias = await never_ends(port)
+    first, between = [], []
+    until = time.perf_counter() + seconds
+
+    async def ask(seed):
+        rng = random.Random(seed)
+        while time.perf_counter() < until:
+            answer = await stream(port, {"messages": conversation(rng, options.words), "max_tokens": options.tokens, "temperature": 0, "enable_thinking": False,
+                                         "logit_bias": bias})
+            if answer.status != 200 or answer.usage["completion_tokens"] != options.tokens:
+                sys.exit(f"a healthy stream was harmed: {answer.status}, {answer.usage}")
+            first.append(answer.times[0] - answer.began)
+            between.extend(b - a for a, b in zip(answer.times, answer.times[1:]))
+
+    await asyncio.gather(*(ask(seed) for seed in range(8)))
+    return 1000 * percentile(first, 0.99), 1000 * percentile(between, 0.99), len(between)
+
+
+def slow(options):
+    ratios = []
+    for _ in range(options.rounds):
+        with Server(options.program, options.model, "--header-timeout", "60", *options.serve_args) as server:
+            asyncio.run(healthy_streams(server.port, options, 0.5))
+            quiet = asyncio.run(healthy_streams(server.port, options, options.quiet_s))
+            clients = [slow_client(server.port, i % 3) for i in range(options.slow)]
+            time.sleep(options.quiet_s)  # until those that do not read have had what the system holds for them
+            beside = asyncio.run(healthy_streams(server.port, options, options.quiet_s))
+            for sock in clients:
+                sock.close()
+        ratios.append((beside[0] / quiet[0], beside[1] / quiet[1]))
+        print(f"8 streams, p99 alone and beside {options.slow} slow clients: first token {quiet[0]:.1f} and {beside[0]:.1f} ms ({ratios[-1][0]:.2f}x), "
+              f"between tokens {quiet[1]:.2f} and {beside[1]:.2f} ms ({ratios[-1][1]:.2f}x, {quiet[2]} and {beside[2]} of them)", flush=True)
+    print(f"median {statistics.median(r[0] for r in ratios):.2f}x and {statistics.median(r[1] for r in ratios):.2f}x")
+
+
+def day(options):
+    """One kept-alive connection per client, so that what grows is the server's."""
+    count = options.requests if options.requests > 64 else 86400
+    plans = [{"messages": [{"role": "user", "content": f"What is {i} + {i * 7 % 50}?"}], "max_tokens": 4, "temperature": 0, "seed": i, "enable_thinking": False}
+             for i in range(50)]
+    golden, wrong, times, rss = {}, [], [0.0] * count, []
+    with Server(options.program, options.model, *options.serve_args) as server:
+        def fds():
+            return len(os.listdir(f"/proc/{server.process.pid}/fd"))
+
+        def ask(first, step):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port)
+            for i in range(first, count, step):
+                began = time.perf_counter()
+                # The first 50 of one client say what is right.
+                connection.request("POST", "/v1/chat/completions", json.dumps(plans[i % 50]), {"Content-Type": "application/json"})
+                reply = connection.getresponse()
+                data = json.loads(reply.read())
+                times[i] = time.perf_counter() - began
+                if reply.status != 200 or data["choices"][0]["message"] != golden[i % 50]:
+                    wrong.append(data)
+                if first == 0 and i // step % 250 == 0:
+                    rss.append((i, server.rss_mb()))
+            connection.close()
+
+        fds_before = fds()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        for i, plan in enumerate(plans):
+            connection.request("POST", "/v1/chat/completions", json.dumps(plan), {"Content-Type": "application/json"})
+            golden[i] = json.loads(connection.getresponse().read())["choices"][0]["message"]
+        connection.close()
+        began = time.perf_counter()
+        threads = [threading.Thread(target=ask, args=(i, 4)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - began
+        time.sleep(0.5)
+        left = fds() - fds_before
+    warm = [point for point in rss if point[0] >= count / 5]  # pages of keys and values are touched one by one until then
+    mean_x, mean_y = statistics.mean(x for x, _ in warm), statistics.mean(y for _, y in warm)
+    slope_kb = 1e6 * sum((x - mean_x) * (y - mean_y) for x, y in warm) / sum((x - mean_x) ** 2 for x, _ in warm)
+    tenth = count // 10
+    early, late = percentile(times[:tenth], 0.99), percentile(times[-tenth:], 0.99)
+    print(f"{count} requests in {seconds:.0f} s: {len(wrong)} wrong answers, {left} descriptors left, memory {slope_kb:+.2f} KB per 1,000 requests after the first fifth, "
+          f"p99 {1000 * early:.1f} ms in the first tenth, {1000 * late:.1f} ms in the last ({late / early:.2f}x)")
+    sys.exit(1 if wrong or left > 0 or slope_kb >= 1.0 else 0)
 
 
 def write_rows(options, work, rows):
@@ -302,7 +434,7 @@ def invariance(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", choices=("load", "prefill", "invariance"))
+    parser.add_argument("work", choices=("load", "offline", "prefill", "slow", "day", "invariance"))
     parser.add_argument("model", nargs="?", default="")
     parser.add_argument("--program", default=str(ROOT / "build/release/bantam"))
     parser.add_argument("--serve-args", default="", help="more options for the server, as one text", type=str.split)
@@ -315,12 +447,13 @@ def main():
     parser.add_argument("--csv", default="")
     parser.add_argument("--prompt", type=int, default=8192)
     parser.add_argument("--quiet-s", type=float, default=2.0)
+    parser.add_argument("--slow", type=int, default=500)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--together", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.serve_args += options.args
-    {"load": load, "prefill": prefill, "invariance": invariance}[options.work](options)
+    {"load": load, "offline": offline, "prefill": prefill, "slow": slow, "day": day, "invariance": invariance}[options.work](options)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,13 @@ Status json_error(std::string_view what, simdjson::error_code code) {
   return bad_input("{}: not valid JSON: {}", what, simdjson::error_message(code));
 }
 
-Status build(od::value value, int depth, std::string_view what, JsonValue* out);
+// Of the document being read.
+struct Reading {
+  std::string_view what;
+  int64_t max_values = 0, values = 0;
+};
+
+Status build(od::value value, int depth, Reading& reading, JsonValue* out);
 
 Status build_string(od::value value, std::string_view what, JsonValue* out) {
   std::string_view text;
@@ -27,33 +33,33 @@ Status build_string(od::value value, std::string_view what, JsonValue* out) {
   return {};
 }
 
-Status build_array(od::value value, int depth, std::string_view what, JsonValue* out) {
+Status build_array(od::value value, int depth, Reading& reading, JsonValue* out) {
   od::array array;
-  if (auto error = value.get_array().get(array)) return json_error(what, error);
+  if (auto error = value.get_array().get(array)) return json_error(reading.what, error);
   *out = JsonValue::array();
   for (auto item : array) {
     od::value child;
-    if (auto error = item.get(child)) return json_error(what, error);
+    if (auto error = item.get(child)) return json_error(reading.what, error);
     out->items().emplace_back();
-    BANTAM_TRY(build(child, depth + 1, what, &out->items().back()));
+    BANTAM_TRY(build(child, depth + 1, reading, &out->items().back()));
   }
   return {};
 }
 
-Status build_object(od::value value, int depth, std::string_view what, JsonValue* out) {
+Status build_object(od::value value, int depth, Reading& reading, JsonValue* out) {
   od::object object;
-  if (auto error = value.get_object().get(object)) return json_error(what, error);
+  if (auto error = value.get_object().get(object)) return json_error(reading.what, error);
   *out = JsonValue::object();
   auto& members = out->members();
   std::unordered_map<std::string, size_t> seen;  // filled only once an object is large: 150k-key vocabularies exist
   for (auto field : object) {
     std::string_view key;
-    if (auto error = field.unescaped_key().get(key)) return json_error(what, error);
+    if (auto error = field.unescaped_key().get(key)) return json_error(reading.what, error);
     od::value child;
-    if (auto error = field.value().get(child)) return json_error(what, error);
+    if (auto error = field.value().get(child)) return json_error(reading.what, error);
     std::string name(key);
     JsonValue parsed;
-    BANTAM_TRY(build(child, depth + 1, what, &parsed));
+    BANTAM_TRY(build(child, depth + 1, reading, &parsed));
     constexpr size_t kLinearLimit = 16;
     size_t at = members.size();
     if (members.size() <= kLinearLimit) {
@@ -122,15 +128,19 @@ Status build_scalar(std::string_view raw, std::string_view what, JsonValue* out)
   return {};
 }
 
-Status build(od::value value, int depth, std::string_view what, JsonValue* out) {
+Status build(od::value value, int depth, Reading& reading, JsonValue* out) {
+  const std::string_view what = reading.what;
+  if (++reading.values > reading.max_values) {
+    return bad_input("{}: expected at most {} JSON values", what, reading.max_values);
+  }
   if (depth > kJsonMaxDepth) return bad_input("{}: JSON nested deeper than {} levels", what, kJsonMaxDepth);
   od::json_type type;
   if (auto error = value.type().get(type)) return json_error(what, error);
   switch (type) {
     case od::json_type::array:
-      return build_array(value, depth, what, out);
+      return build_array(value, depth, reading, out);
     case od::json_type::object:
-      return build_object(value, depth, what, out);
+      return build_object(value, depth, reading, out);
     case od::json_type::string:
       return build_string(value, what, out);
     default:
@@ -275,7 +285,7 @@ void JsonValue::set(std::string_view key, JsonValue value) {
   members_.emplace_back(std::string(key), std::move(value));
 }
 
-Result<JsonValue> parse_json(std::string_view text, std::string_view what) {
+Result<JsonValue> parse_json(std::string_view text, std::string_view what, int64_t max_values) {
   od::parser parser;
   const simdjson::padded_string padded(text);
   od::document document;
@@ -286,7 +296,8 @@ Result<JsonValue> parse_json(std::string_view text, std::string_view what) {
   if (type == od::json_type::array || type == od::json_type::object) {
     od::value root;
     if (auto error = document.get_value().get(root)) return json_error(what, error);
-    BANTAM_TRY(build(root, 1, what, &out));
+    Reading reading{what, max_values};
+    BANTAM_TRY(build(root, 1, reading, &out));
     if (const char* at = nullptr; !document.current_location().get(at))
       return bad_input("{}: not valid JSON: text after the document's end", what);
   } else {

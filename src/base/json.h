@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,8 +62,10 @@ class JsonValue {
 inline constexpr int kJsonMaxDepth = 128;
 
 // Parses one whole document (trailing whitespace allowed). Errors name what is wrong and, where simdjson says so,
-// the byte. `what` prefixes messages, e.g. "config.json".
-Result<JsonValue> parse_json(std::string_view text, std::string_view what = "json");
+// the byte. `what` prefixes messages, e.g. "config.json". max_values: most values in all, keys aside (a short one takes
+// some 50 times its text in memory).
+Result<JsonValue> parse_json(std::string_view text, std::string_view what = "json",
+                             int64_t max_values = std::numeric_limits<int64_t>::max());
 
 // Appends `text` quoted and escaped (only what JSON demands: quote, backslash, controls). Invalid UTF-8 bytes are
 // written as U+FFFD so that the output is always valid JSON.

@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <optional>
 
@@ -28,7 +29,7 @@ struct Options {
 };
 
 // Opens one model as the options say; called on a thread of the server's.
-Result<server::OpenedModel> open(const Options& options, const std::string& name) {
+Result<server::OpenedModel> open(const Options& options, const std::string& name, const std::atomic<bool>& stop) {
   ComputeOptions compute = options.compute;
   compute.model = name;
   EngineOptions engine_wish = engine_options(compute);
@@ -36,7 +37,7 @@ Result<server::OpenedModel> open(const Options& options, const std::string& name
   BANTAM_TRY_ASSIGN(const ModelSource source, find_model(name));
   BANTAM_TRY_ASSIGN(text::Tokenizer tokenizer, open_tokenizer(name));
   BANTAM_TRY_ASSIGN(const text::TemplateKind kind, choose_template(tokenizer, options.template_name, options.output));
-  BANTAM_TRY_ASSIGN(Engine engine, Engine::load(source, engine_wish));
+  BANTAM_TRY_ASSIGN(Engine engine, Engine::load(source, engine_wish, [&stop](int64_t, int64_t) { return !stop; }));
   tell_model(options.output, name, engine);
   return server::OpenedModel{std::move(engine), std::move(tokenizer), kind};
 }
@@ -51,7 +52,7 @@ std::vector<server::ModelSpec> model_specs(const Options& options) {
     }
     spec.house = model.empty();
     spec.bytes = model.empty() ? 0 : model_file_bytes(model);
-    spec.open = [&options, model] { return open(options, model); };
+    spec.open = [&options, model](const std::atomic<bool>& stop) { return open(options, model, stop); };
     specs.push_back(std::move(spec));
   }
   return specs;
@@ -131,7 +132,9 @@ void add_limit_options(CLI::App& command, Options& options) {
       ->check(number_in(0, 1e6))
       ->capture_default_str();
   command.add_flag("--no-prefix-cache", options.no_prefix_cache, "read every prompt anew");
-  command.add_option("--memory", options.memory_bytes, "for all loaded models, e.g. 12GB (default: what is free)")
+  command
+      .add_option("--memory", options.memory_bytes,
+                  "for the weights of all loaded models, e.g. 12GB (default: what is free)")
       ->transform(CLI::AsSizeValue(true));
   command
       .add_option("--unload-after", wish.host.idle_unload_s,

@@ -19,7 +19,7 @@ AnswerBuilder::AnswerBuilder(const text::Tokenizer& tokenizer, const GenerateOpt
       on_delta_(std::move(on_delta)),
       on_token_(std::move(on_token)),
       generated_from_(static_cast<int64_t>(prompt.size()) - options.resumed_tok),
-      parser_(tokenizer, options.starts_in_thinking),
+      parser_(tokenizer, options.starts_in_thinking, options.parse_calls),
       governor_(tokenizer, options.parse_answer ? options.thinking_budget_tok : -1,
                 options.parse_answer && options.end_loops, options.parse_answer && options.starts_in_thinking),
       raw_(tokenizer, /*skip_special=*/true),

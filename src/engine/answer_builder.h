@@ -25,6 +25,7 @@ struct GenerateOptions {
   std::vector<std::string> stops;  // stop strings, matched in the content
   std::vector<int32_t> stop_ids;   // end-of-turn tokens
   bool parse_answer = true;        // false: raw continuation, everything is content
+  bool parse_calls = true;         // false: no tools were offered, so that what looks like a call is text
   bool starts_in_thinking = false;
   // Tokens of reasoning after which the thinking is ended (thinking_governor.h); 0: at once; -1: never. And whether a
   // thinking that repeats itself is ended.

@@ -56,13 +56,13 @@ std::string raw_arguments(std::string_view call) {
 
 }  // namespace
 
-AnswerParser::AnswerParser(const text::Tokenizer& tokenizer, bool starts_in_thinking)
+AnswerParser::AnswerParser(const text::Tokenizer& tokenizer, bool starts_in_thinking, bool with_calls)
     : tokenizer_(&tokenizer),
       decoder_(tokenizer, /*skip_special=*/true),
       think_open_(tokenizer.find_added("<think>").value_or(kNoToken)),
       think_close_(tokenizer.find_added("</think>").value_or(kNoToken)),
-      call_open_(tokenizer.find_added("<tool_call>").value_or(kNoToken)),
-      call_close_(tokenizer.find_added("</tool_call>").value_or(kNoToken)),
+      call_open_(with_calls ? tokenizer.find_added("<tool_call>").value_or(kNoToken) : kNoToken),
+      call_close_(with_calls ? tokenizer.find_added("</tool_call>").value_or(kNoToken) : kNoToken),
       state_(starts_in_thinking ? State::kThinking : State::kContent) {}
 
 void AnswerParser::emit(AnswerDelta::Kind kind, std::string text, std::vector<AnswerDelta>* out) {

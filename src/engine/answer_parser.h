@@ -5,7 +5,8 @@
 // A tool call is delivered as it is written: its name, then its arguments verbatim, piece by piece (see
 // tool_call_scanner.h). One that has its arguments first is delivered at its end. One that is malformed before its name
 // was delivered is content, tags and all; later, the call ends with what was delivered, and what follows its arguments
-// is content. A <tool_call> within the thinking ends the thinking: the model has begun to act.
+// is content. A <tool_call> within the thinking ends the thinking: the model has begun to act. Where nobody offered the
+// model any tools there are no calls: what it writes of one is text like any other.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct AnswerDelta {
 class AnswerParser {
  public:
   // starts_in_thinking: the prompt already ends in an open <think> (Qwen3-Thinking-2507).
-  AnswerParser(const text::Tokenizer& tokenizer, bool starts_in_thinking);
+  // with_calls: tools were offered.
+  AnswerParser(const text::Tokenizer& tokenizer, bool starts_in_thinking, bool with_calls = true);
 
   // Appends what `id` adds to *out.
   void push(int32_t id, std::vector<AnswerDelta>* out);

@@ -21,6 +21,7 @@ struct BatchGenerator::Running {
   std::function<void(std::vector<float>)> on_embedding;
 
   std::function<void(int64_t, int64_t, int64_t)> on_progress;
+  std::function<void(std::vector<Sampled>)> on_prompt;
   int64_t prompt_tok = 0, cached_tok = 0;
   int64_t read_tok = 0;       // of the prompt; what is read again after giving way does not count
   int32_t top_logprobs = -1;  // of the prompt's tokens
@@ -81,6 +82,7 @@ Status BatchGenerator::submit(Job job) {
                                                     std::move(job.on_token));
   running->on_done = std::move(job.on_done);
   running->on_progress = std::move(job.on_progress);
+  running->on_prompt = std::move(job.on_prompt);
   running->prompt_tok = prompt_tok;
   running->top_logprobs = options.prompt_logprobs;
   if (options.prompt_logprobs >= 0) {
@@ -242,7 +244,10 @@ Scheduler::Choice BatchGenerator::choose_answer(Running& running, int64_t id, st
   AnswerBuilder& answer = *running.answer;
   const std::span<const int32_t> tokens = scheduler_.tokens(id);
   const auto size = static_cast<int64_t>(tokens.size());
-  if (size == running.prompt_tok) running.prompt_ms = running.since_start.elapsed_ms();
+  if (size == running.prompt_tok) {
+    running.prompt_ms = running.since_start.elapsed_ms();
+    if (running.on_prompt && running.top_logprobs >= 0) running.on_prompt(running.prompt_logprobs);
+  }
   if (!answer.open()) return {-1, true};
   const auto generated = tokens.subspan(static_cast<size_t>(answer.generated_from()));
   Sampled next = sample_token(logits, engine_.impl().mask(), answer.sampling(), tokens, generated, size,

@@ -31,6 +31,8 @@ class BatchGenerator {
     // of the prompt; cached_tok of the done ones came from the prefix tree.
     DeltaFn on_delta;
     TokenFn on_token;
+    // Before the first token, where options.prompt_logprobs asks for them: the same that the Generation has.
+    std::function<void(std::vector<Sampled>)> on_prompt;
     std::function<void(int64_t done_tok, int64_t total_tok, int64_t cached_tok)> on_progress;
     std::function<void(Generation)> on_done;
   };

@@ -15,7 +15,7 @@ void count_tokens(Api& api, HttpRequest request, const ResponderPtr& responder) 
               [&api, responder](const std::shared_ptr<Api::Received>& received) {
                 auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
                 api.work(
-                    *received,
+                    received,
                     [=, served = api.served(*received)] {
                       auto parsed = parse_messages_request(received->body);
                       *prepared = parsed.ok() ? prepare(*parsed, served) : parsed.status();

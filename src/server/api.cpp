@@ -2,6 +2,7 @@
 #include "server/api.h"
 
 #include <chrono>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -11,6 +12,8 @@ namespace {
 
 // Reading more than this takes longer than a token may wait for its way out.
 constexpr size_t kLargeBody = 32 << 10;
+// As many as the prompt tokens that may be in work; a value takes some 100 bytes.
+constexpr int64_t kMostJsonValues = 1 << 20;
 
 int64_t server_start() {
   static const int64_t start =
@@ -45,10 +48,25 @@ ServedModel Api::served(const Received& received) const {
   return out;
 }
 
-void Api::work(const Received& received, std::function<void()> work, std::function<void()> then) {
-  if (received.large) return host.aside(std::move(work), std::move(then));
-  work();
-  then();
+void Api::work(const std::shared_ptr<Received>& received, std::function<void()> work, std::function<void()> then) {
+  auto done = std::make_shared<bool>(false);
+  auto guarded_work = [done, work = std::move(work)] {
+    try {
+      work();
+      *done = true;
+    } catch (const std::bad_alloc&) {
+    }
+  };
+  auto guarded_then = [done, received, then = std::move(then)] {
+    try {
+      if (*done) return then();
+    } catch (const std::bad_alloc&) {
+    }
+    received->responder->out_of_memory();
+  };
+  if (received->large) return host.aside(std::move(guarded_work), std::move(guarded_then));
+  guarded_work();
+  guarded_then();
 }
 
 void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then) {
@@ -56,11 +74,13 @@ void Api::receive(HttpRequest request, const ResponderPtr& responder, ErrorWords
     return responder->reply(words(415, status.message(), ""));
   }
   auto received = std::make_shared<Received>();
+  received->responder = responder;
   received->request = std::move(request);
   received->large = received->request.body.size() > kLargeBody;
   auto parsed = std::make_shared<Result<JsonValue>>(Status());
   work(
-      *received, [received, parsed] { *parsed = parse_json(std::exchange(received->request.body, {}), "body"); },
+      received,
+      [received, parsed] { *parsed = parse_json(std::exchange(received->request.body, {}), "body", kMostJsonValues); },
       [this, received, parsed, responder, words, then] {
         if (responder->gone()) return;
         if (!parsed->ok()) return responder->reply(refusal(words, parsed->status()));
@@ -83,6 +103,12 @@ void Api::open_model(std::shared_ptr<Received> received, const ResponderPtr& res
   host.with_model(id, [received, responder, words, then, known](Result<ModelLease> lease) {
     if (responder->gone()) return;
     if (!lease.ok() && !known) return responder->reply(words(404, lease.status().message(), "model_not_found"));
+    if (!lease.ok() &&
+        (lease.status().code() == ErrorCode::kNoSpace || lease.status().code() == ErrorCode::kCancelled)) {
+      HttpReply reply = refusal(words, lease.status());
+      reply.headers.emplace_back("Retry-After", "10");
+      return responder->reply(std::move(reply));
+    }
     if (!lease.ok()) {
       // What is wrong with its files is no fault of the request, and their paths are none of its business.
       return responder->reply(words(503, "the model could not be loaded; GET /v1/models says why", "model_not_loaded"));
@@ -110,8 +136,10 @@ bool AnswerTask::start(Work work) {
   return true;
 }
 
-void AnswerTask::on_delta(size_t choice, const engine::AnswerDelta& piece) {
-  const double now = received_->since.elapsed_ms();
+void AnswerTask::on_delta(size_t choice, const engine::AnswerDelta& piece,
+                          std::chrono::steady_clock::time_point made_at) {
+  const std::chrono::duration<double, std::milli> ago = std::chrono::steady_clock::now() - made_at;
+  const double now = received_->since.elapsed_ms() - ago.count();
   double& last = last_token_ms_[choice];
   (last < 0 ? api_.metrics.first_token_s : api_.metrics.inter_token_s).observe((last < 0 ? now : now - last) / 1000);
   last = now;
@@ -135,9 +163,13 @@ void AnswerTask::on_done(size_t choice, engine::Generation answer) {
 void AnswerTask::on_failed(const Status& status) {
   responder_->on_gone({});
   if (responder_->gone()) return;
-  if (!responder_->answered()) return responder_->reply(refusal(words_, status));
-  stream_failed(status);
-  responder_->end();
+  try {
+    if (!responder_->answered()) return responder_->reply(refusal(words_, status));
+    stream_failed(status);
+    responder_->end();
+  } catch (const std::bad_alloc&) {
+    responder_->out_of_memory();
+  }
 }
 
 void warn_unknown(Responder& responder, const std::vector<std::string>& fields) {

@@ -2,6 +2,7 @@
 // I/O thread only. Each group of routes has its own file and adds itself to the router.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,6 +41,7 @@ struct Api {
     bool large = false;
     ModelLease model;
     Stopwatch since;  // it came
+    ResponderPtr responder;
   };
   using Then = std::function<void(std::shared_ptr<Received>)>;
   // Parses the body as JSON, opens the model it names and goes on; a failure is answered in `words`. Large bodies are
@@ -47,8 +49,9 @@ struct Api {
   void receive(HttpRequest request, const ResponderPtr& responder, ErrorWords words, Then then);
   // Its model, with the turns that its owner got from it.
   ServedModel served(const Received& received) const;
-  // work(), then then(), the first beside the I/O thread when the request is large.
-  void work(const Received& received, std::function<void()> work, std::function<void()> then);
+  // work(), then then(), the first beside the I/O thread when the request is large. Memory that runs out in either is
+  // the request's failure.
+  void work(const std::shared_ptr<Received>& received, std::function<void()> work, std::function<void()> then);
 
  private:
   void open_model(std::shared_ptr<Received> received, const ResponderPtr& responder, ErrorWords words, Then then);
@@ -66,7 +69,7 @@ class AnswerTask : public AnswerEvents, public std::enable_shared_from_this<Answ
   // Submits the work with this as its events. Answers the refusal itself; then returns false.
   bool start(Work work);
 
-  void on_delta(size_t choice, const engine::AnswerDelta& delta) final;
+  void on_delta(size_t choice, const engine::AnswerDelta& delta, std::chrono::steady_clock::time_point made_at) final;
   void on_done(size_t choice, engine::Generation answer) final;
   void on_failed(const Status& status) final;
 

@@ -72,7 +72,7 @@ void answer(Api& api, const ConversationRoute& route, const ResponderPtr& respon
   auto request = std::make_shared<const ChatRequest>(std::move(*parsed));
   auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
   api.work(
-      *received, [=, served = api.served(*received)] { *prepared = prepare(*request, served); },
+      received, [=, served = api.served(*received)] { *prepared = prepare(*request, served); },
       [=, &api] {
         if (responder->gone()) return;
         if (!prepared->ok()) return responder->reply(refusal(route.words, prepared->status()));
@@ -117,7 +117,7 @@ void warm_history(Api& api, std::shared_ptr<Api::Received> received, std::shared
   if (!whole || !plain) return;
   auto histories = std::make_shared<std::vector<std::vector<int32_t>>>();
   api.work(
-      *received,
+      received,
       [=, served = api.served(*received)] {
         // Many clients leave the thinking out where the template would print it.
         histories->push_back(history_ids(*request, answer, /*with_thinking=*/false, served));

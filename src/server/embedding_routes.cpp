@@ -161,7 +161,7 @@ void embed(Api& api, HttpRequest request, const ResponderPtr& responder) {
               [&api, responder](const std::shared_ptr<Api::Received>& received) {
                 auto parsed = std::make_shared<Result<EmbeddingRequest>>(Status());
                 api.work(
-                    *received, [=] { *parsed = parse_embedding_request(received->body, *received->model); },
+                    received, [=] { *parsed = parse_embedding_request(received->body, *received->model); },
                     [=, &api] {
                       if (responder->gone()) return;
                       if (!parsed->ok()) return responder->reply(error_reply(parsed->status()));

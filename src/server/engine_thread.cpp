@@ -2,6 +2,7 @@
 #include "server/engine_thread.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -28,7 +29,7 @@ void ModelHost::EngineThread::command(std::function<void()> command) {
 void ModelHost::EngineThread::remove(const std::shared_ptr<Loaded>& model) {
   pause_warming();
   std::erase_if(warming_, [&](const Warming& w) { return w.model == model; });
-  std::erase(models_, model);
+  if (std::erase(models_, model) > 0) add_totals(model->batch->counts(), &gone_);
 }
 
 void ModelHost::EngineThread::warm(std::shared_ptr<Loaded> model, std::string owner, std::vector<int32_t> ids,
@@ -106,22 +107,28 @@ void ModelHost::EngineThread::pause_warming() {
 }
 
 void ModelHost::EngineThread::deliver() {
-  if (events_.empty()) return;
-  post_([events = std::move(events_)] {
-    for (const auto& event : events) event();
-  });
-  events_.clear();
+  queue_.add(std::exchange(events_, {}), std::exchange(at_once_, false));
+}
+
+void ModelHost::EngineThread::add_totals(const engine::Scheduler::Counts& of, engine::Scheduler::Counts* sum) {
+  sum->steps += of.steps;
+  sum->preemptions += of.preemptions;
+  sum->prompt_tok += of.prompt_tok;
+  sum->cache_hit_tok += of.cache_hit_tok;
+  sum->generated_tok += of.generated_tok;
 }
 
 void ModelHost::EngineThread::publish_counts() {
-  engine::Scheduler::Counts sum;
+  engine::Scheduler::Counts sum = gone_;
   for (const auto& model : models_) {
     const engine::Scheduler::Counts one = model->batch->counts();
     sum.waiting += one.waiting;
     sum.running += one.running;
+    sum.waiting_tok += one.waiting_tok;
+    sum.total_pages += one.total_pages;
     sum.free_pages += one.free_pages;
     sum.remembered_pages += one.remembered_pages;
-    sum.preemptions += one.preemptions;
+    add_totals(one, &sum);
   }
   const std::lock_guard lock(mutex_);
   counts_ = sum;

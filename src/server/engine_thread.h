@@ -1,5 +1,5 @@
 // The thread that computes: runs commands, then one step of every model with work, then what can be prepared for later.
-// Within server/; part of ModelHost. Commands come from the I/O thread; events of a step go there together.
+// Within server/; part of ModelHost. Commands come from the I/O thread; events go there by way of an EventQueue.
 #pragma once
 
 #include <condition_variable>
@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "server/event_queue.h"
 #include "server/model_host.h"
 
 namespace bantam::server {
@@ -26,15 +27,20 @@ struct ModelHost::Loaded {
 
 class ModelHost::EngineThread {
  public:
-  explicit EngineThread(Post post) : post_(std::move(post)), thread_([this] { loop(); }) {}
+  explicit EngineThread(EventQueue& queue) : queue_(queue), thread_([this] { loop(); }) {}
   ~EngineThread() { join(); }
   // Ends the thread after its step; commands that have not run are dropped.
   void join();
 
   // From any thread: runs on the engine thread between two steps.
   void command(std::function<void()> command);
-  // For commands and callbacks, on the engine thread: an event for the I/O thread, delivered after the step.
-  void event(std::function<void()> event) { events_.push_back(std::move(event)); }
+  // For commands and callbacks, on the engine thread: an event for the I/O thread, told after the step; or, when it is
+  // one of many, as EventQueue sees fit.
+  enum class Urgency : uint8_t { kAtOnce, kOneOfMany };
+  void event(std::function<void()> event, Urgency urgency = Urgency::kAtOnce) {
+    events_.push_back(std::move(event));
+    at_once_ = at_once_ || urgency == Urgency::kAtOnce;
+  }
   void add(std::shared_ptr<Loaded> model) { models_.push_back(std::move(model)); }
   void remove(const std::shared_ptr<Loaded>& model);
   // ticket: let go when it is done or given up.
@@ -58,17 +64,20 @@ class ModelHost::EngineThread {
   bool warm_step();
   void pause_warming();
   void deliver();
+  static void add_totals(const engine::Scheduler::Counts& of, engine::Scheduler::Counts* sum);
   void publish_counts();
 
-  Post post_;
+  EventQueue& queue_;
   std::vector<std::shared_ptr<Loaded>> models_;
-  std::vector<std::function<void()>> events_;
+  std::vector<std::function<void()>> events_;  // of this step
+  bool at_once_ = false;
   std::deque<Warming> warming_;
   bool warming_now_ = false;  // the front's job is in its batch
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::function<void()>> commands_;
   engine::Scheduler::Counts counts_;
+  engine::Scheduler::Counts gone_;  // what models that were unloaded had counted since their beginning
   bool stopping_ = false;
   std::thread thread_;  // last: it uses the others
 };

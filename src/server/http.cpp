@@ -1,7 +1,13 @@
 // See http.h.
 #include "server/http.h"
 
+#include <fmt/format.h>
+
+#include <ctime>
+#include <new>
+
 #include "base/check.h"
+#include "server/error_reply.h"
 
 namespace bantam::server {
 
@@ -30,13 +36,24 @@ void Responder::begin_stream(std::string type, Headers headers) {
 
 void Responder::write(std::string_view bytes) {
   if (gone_ || ended_) return;
+  const bool news = pending_.empty();
   pending_ += bytes;
-  wake_();
+  if (news) wake_();
 }
 
 void Responder::end() {
   if (gone_ || ended_) return;
   ended_ = true;
+  wake_();
+}
+
+void Responder::out_of_memory() noexcept {
+  if (gone_ || ended_) return;
+  try {
+    if (!answered_) return reply(error_reply(503, "not enough memory for this request", "no_memory"));
+  } catch (const std::bad_alloc&) {
+  }
+  aborted_ = ended_ = true;
   wake_();
 }
 
@@ -49,6 +66,17 @@ void Responder::client_gone() {
   if (std::exchange(gone_, true)) return;
   pending_.clear();
   if (auto heard = std::exchange(heard_gone_, {})) heard();
+}
+
+std::string http_date(std::chrono::system_clock::time_point time) {
+  constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[parts.tm_wday], parts.tm_mday,
+                     kMonths[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 }  // namespace bantam::server

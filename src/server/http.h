@@ -2,6 +2,7 @@
 // the connection that made it waits for what handlers put into it. All of it lives on the I/O thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -42,6 +43,8 @@ class Responder {
   void begin_stream(std::string type, Headers headers = {});
   void write(std::string_view bytes);
   void end();
+  // Memory ran out: 503 where nothing was answered yet, else the answer ends here, unfinished. Never throws.
+  void out_of_memory() noexcept;
   // Headers that go with whatever answer is given (e.g. a warning).
   void add_header(std::string name, std::string value) { extra_.emplace_back(std::move(name), std::move(value)); }
 
@@ -60,6 +63,7 @@ class Responder {
   std::string take_pending() { return std::exchange(pending_, {}); }
   size_t pending_bytes() const { return pending_.size(); }
   bool ended() const { return ended_; }
+  bool aborted() const { return aborted_; }
   void client_gone();
 
  private:
@@ -67,7 +71,10 @@ class Responder {
   HttpReply head_;
   Headers extra_;
   std::string pending_, route_;
-  bool answered_ = false, streaming_ = false, ended_ = false, gone_ = false;
+  bool answered_ = false, streaming_ = false, ended_ = false, aborted_ = false, gone_ = false;
 };
+
+// "Mon, 23 Nov 2026 01:39:06 GMT", as the Date header has it (RFC 9110, 5.6.7).
+std::string http_date(std::chrono::system_clock::time_point time);
 
 }  // namespace bantam::server

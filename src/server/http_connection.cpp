@@ -11,6 +11,9 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
+#include <functional>
+#include <new>
 #include <utility>
 
 #include "server/error_reply.h"
@@ -54,6 +57,7 @@ std::string to_lower(beast::string_view s) {
 std::optional<HttpReply> refusal_of(const error_code& error) {
   if (error == http::error::header_limit) return error_reply(431, "the header is too large", "header_too_large");
   if (error == http::error::body_limit) return error_reply(413, "the body is too large", "body_too_large");
+  if (error == http::error::need_buffer) return error_reply(503, "not enough memory for this request", "no_memory");
   if (error == beast::error::timeout) return error_reply(408, "the request took too long to arrive", "request_timeout");
   if (error == http::error::end_of_stream || error == http::error::partial_message) return std::nullopt;
   if (error.category() == http::make_error_code(http::error::bad_method).category()) {
@@ -145,26 +149,40 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     co_await http::async_read_header(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
     std::optional<HttpReply> refusal = error ? refusal_of(error) : check_header(parser);
     if (error && !refusal) co_return false;
-    if (!refusal) {
-      error = co_await read_body(parser);
-      if (error) refusal = refusal_of(error);
-      if (error && !refusal) co_return false;
-    }
     ++shared_->counts.requests;
     auto responder = std::make_shared<Responder>([weak = this->weak_from_this()] {
       if (auto self = weak.lock()) self->timer_.cancel();
     });
     http_11_ = parser.get().version() >= 11;
-    keep_ = !refusal && parser.get().keep_alive();
     head_only_ = parser.get().method() == http::verb::head;
     const OpenRequest open(*shared_, *responder);
-    if (refusal) {
-      responder->reply(std::move(*refusal));
-    } else {
-      shared_->handler(take_request(parser), responder);
+    if (!refusal) {
+      HttpRequest request = take_head(parser.get());
+      guarded(*responder, [&] { shared_->gate(request, responder); });
+      if (!responder->answered()) {
+        error = co_await read_body(parser);
+        if (error) refusal = refusal_of(error);
+        if (error && !refusal) co_return false;
+      }
+      if (!responder->answered() && !refusal) {
+        request.body = std::move(parser.get().body());
+        guarded(*responder, [&] { shared_->handler(std::move(request), responder); });
+      }
     }
+    // After a body that nobody read, or a request that is none, nobody can tell where the next one begins.
+    keep_ = !refusal && parser.is_done() && parser.get().keep_alive();
+    if (refusal) responder->reply(std::move(*refusal));
     const bool fine = co_await answer(*responder);
     co_return fine&& keep_;
+  }
+
+  // A request for which memory runs out is refused; the others go on.
+  static void guarded(Responder& responder, const std::function<void()>& f) {
+    try {
+      f();
+    } catch (const std::bad_alloc&) {
+      responder.out_of_memory();
+    }
   }
 
   std::optional<HttpReply> check_header(const Parser& parser) const {
@@ -210,8 +228,7 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     co_return error;
   }
 
-  HttpRequest take_request(Parser& parser) {
-    auto message = parser.release();
+  static HttpRequest take_head(const http::request<http::string_body>& message) {
     HttpRequest out;
     out.method = std::string(message.method_string());
     const std::string target(message.target());
@@ -220,7 +237,6 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     if (mark != std::string::npos) out.query = target.substr(mark + 1);
     for (const auto& field : message)
       out.headers.emplace_back(to_lower(field.name_string()), std::string(field.value()));
-    out.body = std::move(message.body());
     return out;
   }
 
@@ -229,7 +245,7 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     auto quiet_since = Clock::now();
     bool began = false;
     for (;;) {
-      if (closing_) co_return false;
+      if (closing_ || responder.aborted()) co_return false;
       if (responder.answered() && !began) {
         began = true;
         const bool streaming = responder.streaming();
@@ -284,9 +300,10 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
     if (streaming && !http_11_) keep_ = false;
     if (shared_->draining) keep_ = false;
     std::string out =
-        fmt::format("HTTP/1.1 {} {}\r\nServer: bantam\r\n", head.status,
+        fmt::format("HTTP/1.1 {} {}\r\nServer: bantam\r\nDate: {}\r\n", head.status,
                     std::string_view(http::obsolete_reason(static_cast<http::status>(head.status)).data(),
-                                     http::obsolete_reason(static_cast<http::status>(head.status)).size()));
+                                     http::obsolete_reason(static_cast<http::status>(head.status)).size()),
+                    http_date(std::chrono::system_clock::now()));
     if (!head.type.empty()) out += "Content-Type: " + head.type + "\r\n";
     for (const auto& [name, value] : head.headers) out += name + ": " + value + "\r\n";
     out += "X-Content-Type-Options: nosniff\r\n";
@@ -315,7 +332,7 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
   }
 
   // Says goodbye and reads what is still under way for a moment: closing at once would reset the connection and could
-  // take the last answer with it.
+  // take the last answer with it. A body that was refused is read to its end, within a second.
   asio::awaitable<void> finish() {
     if (closing_) co_return;
     error_code error;
@@ -324,8 +341,8 @@ class Connection : public ConnectionHandle, public std::enable_shared_from_this<
       co_await stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
     }
     lowest(stream_).socket().shutdown(asio::socket_base::shutdown_send, error);
-    constexpr size_t kMostDiscarded = 1 << 20;
-    for (size_t discarded = 0; !error && discarded < kMostDiscarded;) {
+    const size_t most_discarded = limits().body_bytes + (1 << 20);
+    for (size_t discarded = 0; !error && discarded < most_discarded;) {
       buffer_.clear();
       discarded += co_await lowest(stream_).async_read_some(buffer_.prepare(kReadBytes),
                                                             asio::redirect_error(asio::use_awaitable, error));

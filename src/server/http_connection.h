@@ -32,6 +32,7 @@ class ConnectionHandle {
 struct HttpServer::Shared {
   boost::asio::io_context* io = nullptr;
   HttpLimits limits;
+  HttpGate gate;
   HttpHandler handler;
   HttpAnswered answered;
   HttpCounts counts;

@@ -41,10 +41,12 @@ struct HttpServer::Listener {
   std::string url, socket_path;
 };
 
-HttpServer::HttpServer(asio::io_context& io, HttpLimits limits, HttpHandler handler, HttpAnswered answered)
+HttpServer::HttpServer(asio::io_context& io, HttpLimits limits, HttpGate gate, HttpHandler handler,
+                       HttpAnswered answered)
     : shared_(std::make_shared<Shared>()), listener_(std::make_unique<Listener>(io)) {
   shared_->io = &io;
   shared_->limits = limits;
+  shared_->gate = std::move(gate);
   shared_->handler = std::move(handler);
   shared_->answered = std::move(answered);
 }

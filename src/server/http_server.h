@@ -44,13 +44,15 @@ struct HttpCounts {
   int64_t connections = 0, accepted = 0, refused = 0, requests = 0, requests_open = 0;
 };
 
+// Sees the header of every request before its body is read; what it answers ends the matter, and no body is read.
+using HttpGate = std::function<void(HttpRequest& head, const std::shared_ptr<Responder>&)>;
 using HttpHandler = std::function<void(HttpRequest, const std::shared_ptr<Responder>&)>;
 // Hears of every response when its head is sent; `route` as the Responder has it, "" for what no route answered.
 using HttpAnswered = std::function<void(const std::string& route, int status)>;
 
 class HttpServer {
  public:
-  HttpServer(boost::asio::io_context& io, HttpLimits limits, HttpHandler handler, HttpAnswered answered);
+  HttpServer(boost::asio::io_context& io, HttpLimits limits, HttpGate gate, HttpHandler handler, HttpAnswered answered);
   ~HttpServer();
 
   // Binds and begins to accept. kFailed, naming the address, when it is taken or not ours.

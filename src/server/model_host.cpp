@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ctime>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "engine/memory_info.h"
@@ -13,7 +14,7 @@
 
 namespace bantam::server {
 
-using SteadyTime = std::chrono::steady_clock::time_point;
+using Clock = std::chrono::steady_clock;
 
 struct ModelHost::Entry {
   ModelSpec spec;
@@ -21,7 +22,7 @@ struct ModelHost::Entry {
   std::string error;
   std::shared_ptr<Loaded> loaded;
   std::vector<Then> waiting;
-  SteadyTime last_used;
+  Clock::time_point last_used;
   std::unique_ptr<WorkerThread> loader;
 
   // Nobody but this entry and the engine thread holds it.
@@ -38,8 +39,11 @@ struct ModelHost::Running {
   bool dropped = false;
 };
 
-ModelHost::ModelHost(std::vector<ModelSpec> models, const HostOptions& options, Post post)
-    : options_(options), post_(std::move(post)), engine_(std::make_unique<EngineThread>(post_)) {
+ModelHost::ModelHost(std::vector<ModelSpec> models, const HostOptions& options, Post post, Later later)
+    : options_(options),
+      post_(std::move(post)),
+      events_(post_, std::move(later)),
+      engine_(std::make_unique<EngineThread>(events_)) {
   BANTAM_CHECK(!models.empty());
   for (ModelSpec& spec : models) {
     auto entry = std::make_unique<Entry>();
@@ -51,6 +55,7 @@ ModelHost::ModelHost(std::vector<ModelSpec> models, const HostOptions& options, 
 
 ModelHost::~ModelHost() {
   *alive_ = false;
+  stop_loading_ = true;
   aside_.reset();
   for (auto& entry : entries_) entry->loader.reset();
   engine_->join();  // a step that is under way still tells of its tokens by way of engine_
@@ -76,16 +81,19 @@ void ModelHost::with_model(const std::string& id, Then then) {
     for (const auto& entry : entries_) names += (names.empty() ? "" : ", ") + entry->spec.id;
     return then(make_error(ErrorCode::kUsage, "model: expected one of {}; got {:?}", names, id));
   }
-  found->last_used = std::chrono::steady_clock::now();
+  found->last_used = Clock::now();
   if (found->state == Entry::State::kLoaded) return then(ModelLease(found->loaded, &found->loaded->face));
+  if (stop_loading_) return then(make_error(ErrorCode::kCancelled, "the server is stopping"));
+  if (found->state != Entry::State::kLoading) {
+    if (Status room = make_room(*found); !room.ok()) return then(std::move(room));
+    load(*found);
+  }
   found->waiting.push_back(std::move(then));
-  if (found->state != Entry::State::kLoading) load(*found);
 }
 
 void ModelHost::load(Entry& entry) {
   entry.state = Entry::State::kLoading;
   entry.error.clear();
-  unload_idle(entry.spec.bytes, &entry);
   entry.loader = std::make_unique<WorkerThread>();
   // By way of the engine thread: a model that was just let go is destroyed there first.
   engine_->command([this, &entry] {
@@ -93,7 +101,7 @@ void ModelHost::load(Entry& entry) {
       entry.loader->run([this, &entry] {
         auto opened = std::make_shared<Result<OpenedModel>>(Status());
         try {
-          *opened = entry.spec.open();
+          *opened = entry.spec.open(stop_loading_);
         } catch (const std::bad_alloc&) {
           *opened = make_error(ErrorCode::kNoSpace, "{}: not enough memory to load it", entry.spec.id);
         }
@@ -105,6 +113,10 @@ void ModelHost::load(Entry& entry) {
 
 void ModelHost::loaded(Entry& entry, Result<OpenedModel> opened) {
   auto waiting = std::exchange(entry.waiting, {});
+  if (stop_loading_) {
+    entry.state = Entry::State::kUnloaded;
+    return;  // who waited has heard
+  }
   if (!opened.ok()) {
     entry.state = Entry::State::kFailed;
     entry.error = std::string(opened.status().message());
@@ -128,43 +140,73 @@ void ModelHost::loaded(Entry& entry, Result<OpenedModel> opened) {
   model->batch = std::make_unique<engine::BatchGenerator>(model->model.engine, model->model.tokenizer, options);
   entry.loaded = model;
   entry.state = Entry::State::kLoaded;
-  entry.last_used = std::chrono::steady_clock::now();
+  entry.last_used = Clock::now();
   engine_->command([this, model] { engine_->add(model); });
   for (const Then& then : waiting) then(ModelLease(model, &model->face));
 }
 
-// Lets the longest unused models go until `wanted` bytes more fit.
-void ModelHost::unload_idle(int64_t wanted_bytes, const Entry* but) {
-  int64_t held = 0, released = 0;
+// Of weights, loaded and being loaded.
+int64_t ModelHost::held_bytes(const Entry* but) const {
+  int64_t held = 0;
   for (const auto& entry : entries_) {
     if (entry->loaded) held += entry->loaded->face.info.weights_bytes;
     if (entry->state == Entry::State::kLoading && entry.get() != but) held += entry->spec.bytes;
   }
-  const int64_t free = options_.memory_bytes > 0 ? options_.memory_bytes - held : engine::available_memory_bytes();
-  while (free + released < wanted_bytes) {
+  return held;
+}
+
+void ModelHost::unload(Entry& entry) {
+  entry.state = Entry::State::kUnloaded;
+  engine_->command([this, gone = std::exchange(entry.loaded, nullptr)] { engine_->remove(gone); });
+}
+
+// Lets the longest unused models go until `entry` fits. Without a budget of our own the engine says what is missing.
+Status ModelHost::make_room(const Entry& entry) {
+  const bool has_budget = options_.memory_bytes > 0;
+  const int64_t wanted = entry.spec.bytes;
+  int64_t released = 0;
+  const auto free = [&] {  // what is let go is free only when the engine thread comes by
+    return has_budget ? options_.memory_bytes - held_bytes(&entry) : engine::available_memory_bytes() + released;
+  };
+  while (free() < wanted) {
     Entry* oldest = nullptr;
-    for (const auto& entry : entries_) {
-      if (entry.get() == but || !entry->idle()) continue;
-      if (oldest == nullptr || entry->last_used < oldest->last_used) oldest = entry.get();
+    for (const auto& other : entries_) {
+      if (other.get() == &entry || !other->idle()) continue;
+      if (oldest == nullptr || other->last_used < oldest->last_used) oldest = other.get();
     }
-    if (oldest == nullptr) return;  // the engine says what is missing when it does not fit
-    released += oldest->loaded->face.info.weights_bytes;
-    oldest->state = Entry::State::kUnloaded;
-    engine_->command([this, gone = std::exchange(oldest->loaded, nullptr)] { engine_->remove(gone); });
+    if (oldest != nullptr) {
+      released += oldest->loaded->face.info.weights_bytes;
+      unload(*oldest);
+      continue;
+    }
+    if (!has_budget) return {};
+    const auto gb = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
+    return no_space(
+        "{}: its weights need {:.3f} GB; of the {:.3f} GB this server may use, models in use hold {:.3f} GB",
+        entry.spec.id, gb(wanted), gb(options_.memory_bytes), gb(held_bytes(&entry)));
+  }
+  return {};
+}
+
+void ModelHost::stop_loading() {
+  stop_loading_ = true;
+  for (const auto& entry : entries_) {
+    for (const Then& then : std::exchange(entry->waiting, {})) {
+      then(make_error(ErrorCode::kCancelled, "the server is stopping"));
+    }
   }
 }
 
 void ModelHost::tick() {
   if (options_.idle_unload_s <= 0) return;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Clock::now();
   for (const auto& entry : entries_) {
     if (!entry->idle()) {
       entry->last_used = now;  // a long answer is use, not only the moment it was asked for
       continue;
     }
     if (std::chrono::duration<double>(now - entry->last_used).count() < options_.idle_unload_s) continue;
-    entry->state = Entry::State::kUnloaded;
-    engine_->command([this, gone = std::exchange(entry->loaded, nullptr)] { engine_->remove(gone); });
+    unload(*entry);
   }
 }
 
@@ -245,10 +287,24 @@ void ModelHost::start(int64_t number, const std::shared_ptr<Running>& running) {
   }
 }
 
-void ModelHost::tell(const std::shared_ptr<Running>& running, std::function<void(AnswerEvents&)> call) {
-  engine_->event(guarded([running, call = std::move(call)] {
-    if (!running->dropped) call(*running->work.events);
-  }));
+// Memory that runs out while an event is told is the failure of the request it is about.
+void ModelHost::call_guarded(int64_t number, const std::shared_ptr<Running>& running,
+                             const std::function<void(AnswerEvents&)>& call) {
+  const std::shared_ptr<AnswerEvents> events = running->work.events;
+  try {
+    call(*events);
+  } catch (const std::bad_alloc&) {
+    cancel(number);
+    events->on_failed(make_error(ErrorCode::kNoSpace, "not enough memory for this request"));
+  }
+}
+
+void ModelHost::tell(int64_t number, const std::shared_ptr<Running>& running, bool at_once,
+                     std::function<void(AnswerEvents&)> call) {
+  engine_->event(guarded([this, number, running, call = std::move(call)] {
+                   if (!running->dropped) call_guarded(number, running, call);
+                 }),
+                 at_once ? EngineThread::Urgency::kAtOnce : EngineThread::Urgency::kOneOfMany);
 }
 
 void ModelHost::tell_end(int64_t number, const std::shared_ptr<Running>& running,
@@ -258,7 +314,7 @@ void ModelHost::tell_end(int64_t number, const std::shared_ptr<Running>& running
     if (running->dropped) return;
     // The last look at `running` in the map: an event may submit more work.
     finish_choice(number);
-    call(*running->work.events);
+    call_guarded(number, running, call);
   }));
 }
 
@@ -270,18 +326,26 @@ Status ModelHost::start_answer(int64_t number, const std::shared_ptr<Running>& r
   job.prompt = std::move(work.choices[i].ids);
   job.options = std::move(work.choices[i].options);
   if (work.wants_deltas) {
-    job.on_delta = [this, running, i](const engine::AnswerDelta& delta) {
-      tell(running, [i, delta](AnswerEvents& events) { events.on_delta(i, delta); });
+    job.on_delta = [this, number, running, i, first = true](const engine::AnswerDelta& delta) mutable {
+      tell(number, running, std::exchange(first, false),
+           [i, delta, now = Clock::now()](AnswerEvents& events) { events.on_delta(i, delta, now); });
     };
   }
   if (work.wants_tokens) {
-    job.on_token = [this, running, i](const Sampled& token, bool reasoning) {
-      tell(running, [i, token, reasoning](AnswerEvents& events) { events.on_token(i, token, reasoning); });
+    job.on_token = [this, number, running, i](const Sampled& token, bool reasoning) {
+      tell(number, running, false,
+           [i, token, reasoning](AnswerEvents& events) { events.on_token(i, token, reasoning); });
+    };
+  }
+  if (work.wants_prompt) {
+    job.on_prompt = [this, number, running, i](std::vector<Sampled> prompt) {
+      tell(number, running, false,
+           [i, prompt = std::move(prompt)](AnswerEvents& events) mutable { events.on_prompt(i, std::move(prompt)); });
     };
   }
   if (work.wants_progress) {
-    job.on_progress = [this, running, i](int64_t done, int64_t total, int64_t cached) {
-      tell(running, [=](AnswerEvents& events) { events.on_progress(i, done, total, cached); });
+    job.on_progress = [this, number, running, i](int64_t done, int64_t total, int64_t cached) {
+      tell(number, running, false, [=](AnswerEvents& events) { events.on_progress(i, done, total, cached); });
     };
   }
   job.on_done = [this, running, number, i](engine::Generation answer) {

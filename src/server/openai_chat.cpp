@@ -16,7 +16,10 @@ class ChatAnswer : public AnswerTask {
       : AnswerTask(api, responder, error_reply, std::move(received)),
         request_(std::move(request)),
         head_{api.make_id("chatcmpl"), static_cast<int64_t>(std::time(nullptr)), received_->model->id},
-        waiting_(static_cast<size_t>(request_->n)) {}
+        chunk_head_(to_json(response_head(head_, "chat.completion.chunk"))),
+        waiting_(static_cast<size_t>(request_->n)) {
+    chunk_head_.pop_back();
+  }
 
   void begin(PreparedRequest prepared) {
     beginning_ = Beginning(prepared);
@@ -127,8 +130,7 @@ class ChatAnswer : public AnswerTask {
   void stream_failed(const Status& status) override { send_event(to_json(error_object(status))); }
 
   void send(size_t choice, std::string_view delta, std::string_view finish, const engine::Generation* end = nullptr) {
-    std::string out = to_json(response_head(head_, "chat.completion.chunk"));
-    out.pop_back();
+    std::string out = chunk_head_;
     out += fmt::format(R"(,"choices":[{{"index":{},"delta":{},"logprobs":{},"finish_reason":{}}}])", choice, delta,
                        take_logprobs(choice), finish);
     if (end != nullptr) out += ",\"timings\":" + to_json(timings_of(*end));
@@ -147,6 +149,7 @@ class ChatAnswer : public AnswerTask {
   std::shared_ptr<const ChatRequest> request_;
   ResponseHead head_;
   Beginning beginning_;
+  std::string chunk_head_;  // of every chunk, up to its choices
   std::vector<Waiting> waiting_;
 };
 
@@ -159,7 +162,7 @@ void chat(Api& api, HttpRequest request, const ResponderPtr& responder) {
     received->body = JsonValue();
     auto prepared = std::make_shared<Result<PreparedRequest>>(Status());
     api.work(
-        *received, [=, served = api.served(*received)] { *prepared = prepare(*wish, served); },
+        received, [=, served = api.served(*received)] { *prepared = prepare(*wish, served); },
         [=, &api] {
           if (responder->gone()) return;
           if (!prepared->ok()) return responder->reply(error_reply(prepared->status()));

@@ -14,13 +14,17 @@ class CompletionAnswer : public AnswerTask {
                    CompletionRequest request)
       : AnswerTask(api, responder, error_reply, std::move(received)),
         request_(std::move(request)),
-        head_{api.make_id("cmpl"), static_cast<int64_t>(std::time(nullptr)), received_->model->id} {}
+        head_{api.make_id("cmpl"), static_cast<int64_t>(std::time(nullptr)), received_->model->id},
+        chunk_head_(to_json(response_head(head_, "text_completion"))) {
+    chunk_head_.pop_back();
+  }
 
   void begin(std::vector<PreparedRequest> prompts) {
     Work work{.model = received_->model,
               .owner = received_->request.owner,
               .choices = {},
               .wants_tokens = request_.stream && request_.top_logprobs >= 0,
+              .wants_prompt = request_.stream && request_.echo && request_.top_logprobs >= 0,
               .wants_progress = false,
               .wants_deltas = request_.stream,
               .events = nullptr};
@@ -32,13 +36,17 @@ class CompletionAnswer : public AnswerTask {
       }
     }
     waiting_.resize(work.choices.size());
+    const bool echo_waits = work.wants_prompt;  // for the log-probabilities
     if (!start(std::move(work)) || !request_.stream) return;
     responder_->begin_stream("text/event-stream");
-    for (size_t i = 0; i < echoed_.size() * static_cast<size_t>(request_.n); ++i) {
-      const std::string prompt = received_->model->tokenizer->decode(echoed_[i / static_cast<size_t>(request_.n)]);
-      waiting_[i].offset = static_cast<int64_t>(prompt.size());
-      send(i, prompt, "null");
-    }
+    if (echo_waits) return;
+    for (size_t i = 0; i < echoed_.size() * static_cast<size_t>(request_.n); ++i) send(i, echoed_text(i), "null");
+  }
+
+  void on_prompt(size_t choice, std::vector<Sampled> prompt) override {
+    Waiting& waiting = waiting_[choice];
+    const std::string logprobs = to_json(completion_logprobs(prompt, 1, &waiting.offset, *received_->model->tokenizer));
+    send_chunk(choice, echoed_text(choice), logprobs, "null");
   }
 
   void on_token(size_t choice, const Sampled& token, bool) override { waiting_[choice].tokens.push_back(token); }
@@ -79,12 +87,17 @@ class CompletionAnswer : public AnswerTask {
 
   void stream_failed(const Status& status) override { send_event(to_json(error_object(status))); }
 
+  std::string echoed_text(size_t choice) const {
+    return received_->model->tokenizer->decode(echoed_[choice / static_cast<size_t>(request_.n)]);
+  }
   void send(size_t choice, std::string_view text, std::string_view finish) {
-    std::string out = to_json(response_head(head_, "text_completion"));
-    out.pop_back();
+    send_chunk(choice, text, take_logprobs(choice), finish);
+  }
+  void send_chunk(size_t choice, std::string_view text, std::string_view logprobs, std::string_view finish) {
+    std::string out = chunk_head_;
     out += fmt::format(R"(,"choices":[{{"index":{},"text":)", choice);
     append_json_string(&out, text);
-    out += fmt::format(R"(,"logprobs":{},"finish_reason":{}}}]}})", take_logprobs(choice), finish);
+    out += fmt::format(R"(,"logprobs":{},"finish_reason":{}}}]}})", logprobs, finish);
     send_event(out);
   }
   std::string take_logprobs(size_t choice) {
@@ -98,6 +111,7 @@ class CompletionAnswer : public AnswerTask {
 
   CompletionRequest request_;
   ResponseHead head_;
+  std::string chunk_head_;  // of every chunk, up to its choices
   std::vector<std::vector<int32_t>> echoed_;
   std::vector<Waiting> waiting_;
 };
@@ -106,16 +120,13 @@ void complete(Api& api, HttpRequest request, const ResponderPtr& responder) {
   api.receive(std::move(request), responder, error_reply, [&api, responder](std::shared_ptr<Api::Received> received) {
     auto parsed = parse_completion_request(received->body);
     if (!parsed.ok()) return responder->reply(error_reply(parsed.status()));
-    if (parsed->stream && parsed->echo && parsed->top_logprobs >= 0) {
-      return responder->reply(error_reply(bad_input("echo: not together with stream and logprobs")));
-    }
     warn_unknown(*responder, parsed->unknown_fields);
     auto wish = std::make_shared<CompletionRequest>(std::move(*parsed));
     received->body = JsonValue();
     auto prepared = std::make_shared<std::vector<PreparedRequest>>();
     auto status = std::make_shared<Status>();
     api.work(
-        *received,
+        received,
         [=] {
           for (size_t i = 0; i < wish->prompts.size() && status->ok(); ++i) {
             auto one = prepare(*wish, i, received->model->served());

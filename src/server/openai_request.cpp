@@ -343,6 +343,7 @@ Result<PreparedRequest> prepare(const ChatRequest& request, const ServedModel& m
   const bool thinking = engine::will_think(model.template_kind, request.thinking);
   BANTAM_TRY_ASSIGN(out.options, options_for(request, model, thinking, text::is_hybrid(model.template_kind)));
   out.options.starts_in_thinking = prompt.starts_in_thinking;
+  out.options.parse_calls = !request.tools.is_null();
   out.options.thinking_budget_tok = request.thinking_budget.value_or(-1);
   const std::vector<int32_t> begun = request.prefix_ids.empty()
                                          ? model.tokenizer->encode(request.prefix_text, /*allow_added=*/false)

@@ -7,7 +7,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <csignal>
+#include <memory>
 
 #include "server/api.h"
 
@@ -31,9 +33,11 @@ class Server {
       : options_(options),
         events_(events),
         access_(options.access),
-        host_(std::move(models), options.host, [this](std::function<void()> f) { asio::post(io_, std::move(f)); }),
+        host_(
+            std::move(models), options.host, [this](std::function<void()> f) { asio::post(io_, std::move(f)); },
+            [this](std::chrono::milliseconds after, std::function<void()> f) { run_later(after, std::move(f)); }),
         http_(
-            io_, options.limits,
+            io_, options.limits, [this](HttpRequest& head, const ResponderPtr& responder) { admit(head, responder); },
             [this](HttpRequest request, const ResponderPtr& responder) { handle(std::move(request), responder); },
             [this](const std::string& route, int status) {
               ++metrics_.answers[{route, status}];
@@ -63,6 +67,7 @@ class Server {
         events_.listening(http_.url());
         return tell_models();
       }
+      if (draining_) return;  // which ends it, when those who waited have their answers
       result_ = model.status();
       io_.stop();
     });
@@ -73,7 +78,15 @@ class Server {
   }
 
  private:
-  void handle(HttpRequest request, const ResponderPtr& responder) {
+  void run_later(std::chrono::milliseconds after, std::function<void()> f) {
+    auto timer = std::make_shared<asio::steady_timer>(io_, after);
+    timer->async_wait([timer, f = std::move(f)](error_code error) {
+      if (!error) f();
+    });
+  }
+
+  // Answers what can be refused, or answered, before a body is read; else the head gets its owner.
+  void admit(HttpRequest& request, const ResponderPtr& responder) {
     for (auto& [name, value] : access_.cors_headers(request)) responder->add_header(name, value);
     if (auto refusal = access_.check_origin(request)) return responder->reply(std::move(*refusal));
     if (request.method == "OPTIONS") return preflight(request, responder);
@@ -87,6 +100,11 @@ class Server {
     }
     if (match.route == nullptr) return refuse_route(match, responder);
     request.tail = match.tail;
+  }
+
+  // REQUIRES: admitted.
+  void handle(HttpRequest request, const ResponderPtr& responder) {
+    const Router::Match match = router_.find(request.method, request.path);
     match.route->handler(std::move(request), responder);
   }
 
@@ -114,6 +132,7 @@ class Server {
       deadline_.async_wait([this](error_code cancelled) {
         if (!cancelled) stop();
       });
+      host_.stop_loading();
       http_.drain([this] { io_.stop(); });
     });
   }

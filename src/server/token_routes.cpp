@@ -21,7 +21,7 @@ Handler pure(Api& api, Body body) {
                 [&api, body, responder](std::shared_ptr<Api::Received> received) {
                   auto result = std::make_shared<Result<JsonValue>>(Status());
                   api.work(
-                      *received, [=, served = api.served(*received)] { *result = body(received->body, served); },
+                      received, [=, served = api.served(*received)] { *result = body(received->body, served); },
                       [=] {
                         if (!result->ok()) return responder->reply(error_reply(result->status()));
                         responder->reply({.body = to_json(**result), .headers = {}});

@@ -11,6 +11,14 @@ std::string round_trip(std::string_view text) {
   return v.ok() ? to_json(*v) : "error: " + std::string(v.status().message());
 }
 
+TEST(Json, MostValues) {
+  const std::string text = R"({"a": [1, 2], "b": null})";  // the object, the array, two numbers, null
+  EXPECT_TRUE(parse_json(text, "body", 5).ok());
+  const auto more = parse_json(text, "body", 4);
+  ASSERT_FALSE(more.ok());
+  EXPECT_EQ(more.status().message(), "body: expected at most 4 JSON values");
+}
+
 TEST(Json, KeepsOrderAndRawNumbers) {
   EXPECT_EQ(round_trip(R"( {"b": 1e5, "a": [1.0, -0, 123456789012345678901234567890]} )"),
             R"({"b":1e5,"a":[1.0,-0,123456789012345678901234567890]})");

@@ -192,6 +192,30 @@ class Responses(Api):
             self.assertEqual(self.post("/v1/responses", body, expect=400)["error"]["param"], param)
 
 
+class WithoutTools(Api):
+    """A model that writes a call although nobody offered it a tool has written text."""
+    BODY = {"messages": ASK_SUM, "temperature": 0, "max_tokens": 3, "logit_bias": {"4110": 100}, "enable_thinking": False}
+    TEXT = "<tool_call>" * 3
+
+    def test_chat(self):
+        for more in ({}, {"tools": [{"type": "function", "function": OPENAI_TOOL}], "tool_choice": "none"}, {"tools": []}):
+            choice = self.post("/v1/chat/completions", {**self.BODY, **more})["choices"][0]
+            self.assertEqual((choice["message"]["content"], choice["message"].get("tool_calls"), choice["finish_reason"]), (self.TEXT, None, "length"))
+            deltas = [c["delta"] for event in self.events("/v1/chat/completions", {**self.BODY, **more}) for c in event["choices"]]
+            self.assertEqual("".join(d.get("content") or "" for d in deltas), self.TEXT)
+
+    def test_messages_and_responses(self):
+        message = self.post("/v1/messages", self.BODY)
+        self.assertEqual([(b["type"], b["text"]) for b in message["content"]], [("text", self.TEXT)])
+        response = self.post("/v1/responses", {"input": "hi", "max_output_tokens": 3, **{k: self.BODY[k] for k in ("logit_bias", "enable_thinking", "temperature")}})
+        self.assertEqual([(o["type"], o["content"][0]["text"]) for o in response["output"]], [("message", self.TEXT)])
+
+    def test_with_tools_it_is_the_beginning_of_a_call(self):
+        tools = [{"type": "function", "function": OPENAI_TOOL}]
+        choice = self.post("/v1/chat/completions", {**self.BODY, "messages": ASK_TOOL, "logit_bias": {}, "max_tokens": 200, "tools": tools})["choices"][0]
+        self.assertEqual(choice["message"]["tool_calls"][0]["function"]["name"], "get_weather")
+
+
 class Completions(Api):
     def test_streamed_logprobs_are_the_whole_ones(self):
         body = {"prompt": "What is 12 + 30?", "max_tokens": 8, "temperature": 0, "logprobs": 2}
@@ -204,6 +228,24 @@ class Completions(Api):
                     joined[key] += values
         self.assertEqual((text, joined), (whole["text"], whole["logprobs"]))
         self.assertEqual(len(joined["tokens"]), 8)
+
+    def test_an_echoed_prompts_logprobs_are_streamed(self):
+        body = {"prompt": ["Once upon a", [5, 6, 7]], "max_tokens": 6, "n": 2, "logprobs": 2, "echo": True, "seed": 3}
+        for tokens in (6, 0):
+            body["max_tokens"] = tokens
+            whole = self.post("/v1/completions", body)
+            texts, logprobs = [""] * 4, [{"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []} for _ in range(4)]
+            first = {}
+            for event in self.events("/v1/completions", body):
+                for choice in event["choices"]:
+                    first.setdefault(choice["index"], choice)
+                    texts[choice["index"]] += choice["text"]
+                    for key, values in (choice["logprobs"] or {}).items():
+                        logprobs[choice["index"]][key] += values
+            for i, choice in enumerate(whole["choices"]):
+                self.assertEqual((texts[i], logprobs[i]), (choice["text"], choice["logprobs"]), i)
+                self.assertIsNone(logprobs[i]["token_logprobs"][0], "nothing precedes the first token")
+            self.assertEqual([len(first[i]["logprobs"]["tokens"]) for i in (2, 3)], [3, 3], "the prompt is the first piece")
 
     def test_suffix_is_refused(self):
         self.assertEqual(self.post("/v1/completions", {"prompt": "a", "suffix": "b"}, expect=400)["error"]["param"], "suffix")

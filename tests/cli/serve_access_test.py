@@ -1,4 +1,5 @@
 """serve: who may call, over what, and how it starts and ends."""
+import email.utils
 import http.client
 import json
 import os
@@ -98,6 +99,60 @@ class Access(Case):
         self.assertEqual(counts, {'{route="/v1/chat/completions",status="200"}': 2, '{route="/v1/chat/completions",status="400"}': 1,
                                   '{route="/v1/models/{model}",status="404"}': 1, '{route="",status="404"}': 1, '{route="",status="400"}': 1})
 
+    def test_metrics_keep_to_prometheus_conventions(self):
+        server = self.serve()
+        long = "word " * 150
+        for _ in range(2):
+            server.chat(long, max_tokens=4, temperature=0, enable_thinking=False)
+        server.wait_until_idle()
+        types, helps, values = {}, set(), {}
+        for line in server.get("/metrics")[2].decode().splitlines():
+            if line.startswith("# TYPE "):
+                name, kind = line[7:].split(" ")
+                self.assertNotIn(name, types)
+                types[name] = kind
+            elif line.startswith("# HELP "):
+                helps.add(line[7:].split(" ", 1)[0])
+            else:
+                name, value = line.rsplit(" ", 1)
+                values[name] = float(value)
+        self.assertEqual(helps, set(types))
+        for name, kind in types.items():
+            self.assertRegex(name, "^bantam_[a-z_]+$")
+            self.assertEqual(name.endswith("_total"), kind == "counter", name)
+            self.assertEqual(kind == "histogram", name.endswith("_seconds"), name)
+        for name in values:
+            plain = name.split("{")[0]
+            self.assertTrue(plain in types or plain.rsplit("_", 1)[0] in types, name)
+        self.assertEqual(values["bantam_step_generated_tokens_total"], 8)
+        self.assertGreaterEqual(values["bantam_steps_total"], 8)
+        self.assertGreaterEqual(values["bantam_prefix_cache_hit_tokens_total"], 128)
+        self.assertGreater(values["bantam_prefix_cache_prompt_tokens_total"], values["bantam_prefix_cache_hit_tokens_total"])
+        self.assertEqual(values["bantam_kv_pages"], values["bantam_kv_pages_free"] + values["bantam_kv_pages_used"])
+        self.assertGreater(values["bantam_kv_pages_remembered"], 0)
+
+    def test_replies_say_when_they_were_made(self):
+        server = self.serve()
+        date = email.utils.parsedate_to_datetime(server.get("/health")[1]["date"])
+        self.assertLess(abs(date.timestamp() - time.time()), 5)
+
+    def test_refusals_come_before_the_body(self):
+        path = self.write("keys", "secret\n")
+        os.chmod(path, 0o600)
+        server = self.serve("--api-key-file", path)
+        head = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n"
+        key = "Authorization: Bearer secret\r\n"
+        for more, status in (("Host: localhost\r\n", b"401"), ("Host: evil.example\r\n" + key, b"403"), ("Host: localhost\r\nOrigin: http://evil.example\r\n" + key, b"403")):
+            with server.connect(20) as sock:
+                sock.sendall((head + more + "\r\n").encode())
+                reply = b""
+                while data := sock.recv(4096):  # it closes: of a body that never came, nobody could tell the end
+                    reply += data
+            self.assertEqual(reply[9:12], status, reply)
+        with server.connect(20) as sock:
+            sock.sendall((head + "Host: localhost\r\n" + key + "\r\n").encode())
+            self.assertTrue(sock.recv(4096).startswith(b"HTTP/1.1 100 "))
+
     def test_answers_without_a_body(self):
         server = self.serve()
         with server.session() as http_session:
@@ -176,13 +231,13 @@ class Life(Case):
     def test_a_model_that_is_not_there(self):
         self.assertIn("nonexistent", self.run_bantam("serve", "--port", "0", "/nonexistent", expect=3).err)
 
-    def stream_while(self, server, act):
+    def stream_while(self, server, act, **fields):
         """The events of an endless answer, while `act` is done after its first one."""
         out = []
 
         def read():
             with server.connect() as sock:
-                body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "stream": True, **ENDLESS})
+                body = json.dumps({"messages": [{"role": "user", "content": "hi"}], "stream": True, **ENDLESS, **fields})
                 sock.sendall(("POST /v1/chat/completions HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)).encode())
                 with sock.makefile("rb") as file:
                     out.extend(line for line in file if line.startswith(b"data: "))
@@ -270,6 +325,29 @@ class Life(Case):
         for thread in threads:
             thread.join(60)
         self.assertEqual(replies, [200] * 4)
+
+    def test_a_budget_of_memory_is_kept(self):
+        first, second = self.path("a"), self.path("b")
+        for folder in (first, second):
+            os.symlink(NANO, folder)
+        server = Server(first, second, "--memory", "15MB", env=environment())
+        self.addCleanup(server.stop)
+        other = {"model": "b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+        refused = []
+
+        lines = self.stream_while(server, lambda: refused.append(server.post("/v1/chat/completions", other)), max_tokens=1500)
+        self.assertGreater(len(lines), 100)
+        status, headers, data = refused[0]
+        self.assertEqual(status, 503, data)
+        self.assertIn("0.015 GB", json.loads(data)["error"]["message"])
+        self.assertIn("retry-after", headers)
+        until = time.monotonic() + 30
+        while (status := server.post("/v1/chat/completions", other)[0]) == 503 and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertEqual(status, 200)
+        states = {m["id"]: m["meta"]["state"] for m in json.loads(server.get("/v1/models")[2])["data"]}
+        self.assertEqual(states, {"a": "unloaded", "b": "loaded"})
+        self.assertIn("0.001 GB", self.run_bantam("serve", first, "--port", "0", "--memory", "1MB", expect=4).err)
 
     def test_kept_conversations(self):
         body = {"messages": [{"role": "user", "content": "word " * 200 + "What is 2 + 3?"}], "temperature": 0, "max_tokens": 40}

@@ -233,6 +233,13 @@ class Hostile(Case):
         self.assertTrue(data.endswith(b"data: [DONE]\n\n"), data[-100:])
         self.assertGreater(len(data), 1 << 20)
 
+    def test_many_small_values_are_refused_before_they_are_many_bytes(self):
+        server = Server()
+        self.addCleanup(server.stop)
+        status, _, data = server.post("/v1/completions", '{"prompt":[' + "1," * 3_500_000 + "1]}")
+        self.assertEqual((status, json.loads(data)["error"]["message"]), (400, "body: expected at most 1048576 JSON values"))
+        self.assertLess(server.rss_mb(), 450)
+
     def test_chunk_extensions_are_not_hoarded(self):
         def resident_kb():
             with open("/proc/%d/status" % self.server.process.pid, encoding="ascii") as file:

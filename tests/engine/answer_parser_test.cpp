@@ -16,7 +16,7 @@ class AnswerParserTest : public ::testing::Test {
     return feed(tokenizer_.encode(answer, /*allow_added=*/true), starts_in_thinking);
   }
   std::string feed(const std::vector<int32_t>& ids, bool starts_in_thinking = false) {
-    parser_ = std::make_unique<AnswerParser>(tokenizer_, starts_in_thinking);
+    parser_ = std::make_unique<AnswerParser>(tokenizer_, starts_in_thinking, with_calls_);
     std::string reasoning, content;
     std::vector<ToolCall> streamed;
     deltas_.clear();
@@ -45,6 +45,7 @@ class AnswerParserTest : public ::testing::Test {
   const std::vector<ToolCall>& calls() const { return parser_->tool_calls(); }
 
   text::Tokenizer tokenizer_ = nano_tokenizer();
+  bool with_calls_ = true;
   std::unique_ptr<AnswerParser> parser_;
   std::vector<AnswerDelta> deltas_;
 };
@@ -117,6 +118,14 @@ TEST_F(AnswerParserTest, ACallWithinTheThinkingEndsIt) {
   EXPECT_FALSE(parser_->thinking());
   EXPECT_EQ(parse("so\n<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>", true), "R:so|C:");
   EXPECT_EQ(calls().size(), 1u);
+}
+
+TEST_F(AnswerParserTest, WithoutToolsACallIsText) {
+  const std::string call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
+  with_calls_ = false;
+  EXPECT_EQ(parse("Well. " + call + "\nDone."), "R:|C:Well. " + call + "\nDone.");
+  EXPECT_EQ(parse("<think>\nI " + call + " now\n</think>\n\nyes"), "R:I " + call + " now|C:yes");
+  EXPECT_TRUE(calls().empty());
 }
 
 TEST_F(AnswerParserTest, ACallIsDeliveredAsItIsWritten) {
