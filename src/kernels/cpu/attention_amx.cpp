@@ -40,7 +40,7 @@ constexpr int tile_vecs(int /*rows*/) {
 // clang-format on
 
 constexpr int64_t kGroupRows = 16;                 // query rows multiplied together
-constexpr int64_t kLeastRows = 9;                  // below that vectors are faster
+constexpr int64_t kLeastRows = 24;                 // below that vectors are as fast
 constexpr int64_t kSlotTiles = kPageTok / 16;      // score tiles of a page
 constexpr int64_t kSumInts = kGroupRows * 16;      // one stored sum tile: [row][16]
 constexpr int64_t kKeyTile = 8 * 64;               // bytes of a B operand of keys

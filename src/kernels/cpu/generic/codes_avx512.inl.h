@@ -36,10 +36,11 @@ BANTAM_INLINE Ints dot4(Ints sum, KeyCodes k, const int8_t* q) {
 }
 template <bool kNibbles>
 BANTAM_INLINE ValueCodes load_values(const uint8_t* p, int half) {
-  __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  if constexpr (kNibbles) {
-    if (half != 0) codes = _mm256_srli_epi16(codes, 4);
-    codes = _mm256_sub_epi8(_mm256_and_si256(codes, _mm256_set1_epi8(15)), _mm256_set1_epi8(8));
+  const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  if constexpr (kNibbles) {  // widened first: both halves share that
+    const __m512i wide = _mm512_cvtepu8_epi16(codes);
+    const __m512i code = half != 0 ? _mm512_srli_epi16(wide, 4) : _mm512_and_si512(wide, _mm512_set1_epi16(15));
+    return {_mm512_sub_epi16(code, _mm512_set1_epi16(8))};
   }
   return {_mm512_cvtepi8_epi16(codes)};
 }
