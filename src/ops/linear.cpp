@@ -17,8 +17,8 @@ using kernels::LinearJob;
 
 // Elements quantised in about the time that waking the pool costs (5 per ns), and the least of one chunk.
 constexpr int64_t kSerialElems = 16 * 1024, kChunkElems = 4096;
-// The least multiply-adds worth a chunk of its own: at M = 1 about 5 us of reading 4-bit weights.
-constexpr int64_t kMinChunkMacs = 128 * 1024;
+// The least weights, in bytes times tokens, worth a chunk of its own: at M = 1 about 5 us of reading.
+constexpr int64_t kMinChunkBytes = 72 * 1024;
 constexpr int64_t kChunksPerThread = 8;
 
 struct Output {
@@ -109,19 +109,24 @@ Activations activate(Context& ctx, std::span<const Linear* const> parts, TensorV
   return {blocks, tiles, stride};
 }
 
-// Tiles per chunk: even, few enough that threads finish together, many enough to be worth the hand-over.
-int64_t chunk_tiles(int64_t tiles, int64_t m, int64_t k, int threads) {
+// Tiles per chunk, for parts of `bytes` together: few enough that threads finish together, many enough to be worth the
+// hand-over, an even number, and as many in the last chunk as in the others.
+int64_t chunk_tiles(int64_t tiles, int64_t m, int64_t bytes, int threads) {
   const int64_t even = (tiles + threads * kChunksPerThread - 1) / (threads * kChunksPerThread);
-  const int64_t least = kMinChunkMacs / (m * k * kernels::kTileRows) + 1;
-  return (std::max(even, least) + 1) / 2 * 2;
+  const int64_t least = kMinChunkBytes * tiles / (m * bytes) + 1;
+  const int64_t most = (std::max(even, least) + 1) / 2 * 2, chunks = (tiles + most - 1) / most;
+  return ((tiles + chunks - 1) / chunks + 1) / 2 * 2;
 }
 
 void multiply(Context& ctx, std::span<const Linear* const> parts, TensorView x, const Activations& acts,
               const Output& to) {
   const int64_t m = x.shape.rows(), k = x.shape.last(), columns = to.out.shape.last();
-  int64_t tiles = 0;
-  for (const Linear* part : parts) tiles += kernels::tile_count(part->weight.rows);
-  const int64_t per_chunk = chunk_tiles(tiles, m, k, ctx.pool->threads());
+  int64_t tiles = 0, bytes = 0;
+  for (const Linear* part : parts) {
+    tiles += kernels::tile_count(part->weight.rows);
+    bytes += kernels::packed_bytes(part->weight.dtype, part->weight.rows, k);
+  }
+  const int64_t per_chunk = chunk_tiles(tiles, m, bytes, ctx.pool->threads());
   const auto chunks_of = [per_chunk](const Linear& part) {
     return (kernels::tile_count(part.weight.rows) + per_chunk - 1) / per_chunk;
   };
