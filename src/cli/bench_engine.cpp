@@ -35,7 +35,9 @@ BenchModel describe(const EngineImpl& engine, const ComputeOptions& compute) {
   if (c.tie_word_embeddings) out.step_bytes += kernels::packed_bytes(head.dtype, head.rows, head.cols);
   out.head_flop = 2.0 * static_cast<double>(head.rows * head.cols);
   out.attention_flop = 4.0 * static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_dim);
-  out.integer = compute.numerics == "fast" && info(w.layers[0].gate.weight.dtype).is_quant;
+  const bool fast = compute.numerics == "fast";
+  out.integer = fast && info(w.layers[0].gate.weight.dtype).is_quant;
+  out.integer_kv = fast && kernels::kv_is_quant(engine::kv_dtype(engine.options().kv));
   return out;
 }
 

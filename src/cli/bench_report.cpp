@@ -33,9 +33,15 @@ double limit_tok_s(const BenchModel& model, const BenchWork& work, const Rates& 
       static_cast<double>(model.step_bytes) + sequences * depth * static_cast<double>(model.kv_bytes_per_tok);
   const double memory_s = bytes / (rates.read_gbs * 1e9);
   const double linear = step_tok * model.linear_flop + head_rows * model.head_flop;
-  const double peak = model.integer ? rates.int8_gops : rates.fma_gflops;
-  const double compute_s = linear / (peak * 1e9) + step_tok * depth * model.attention_flop / (rates.fma_gflops * 1e9);
-  *bound = memory_s > compute_s ? "memory" : model.integer ? "int8" : "fma";
+  const double linear_s = linear / ((model.integer ? rates.int8_gops : rates.fma_gflops) * 1e9);
+  // Probabilities are 16-bit codes over integer pages: scores cost one int8 product, values two.
+  constexpr double kCodesCost = 1.5;
+  const double attention = step_tok * depth * model.attention_flop;
+  const double attention_s =
+      model.integer_kv ? kCodesCost * attention / (rates.int8_gops * 1e9) : attention / (rates.fma_gflops * 1e9);
+  const double compute_s = linear_s + attention_s;
+  const bool integer = linear_s > attention_s ? model.integer : model.integer_kv;
+  *bound = memory_s > compute_s ? "memory" : integer ? "int8" : "fma";
   return step_tok / std::max(memory_s, compute_s);
 }
 

@@ -20,6 +20,7 @@ struct BenchModel {
   double head_flop = 0;       // per row of logits
   double attention_flop = 0;  // per token and token of context
   bool integer = false;       // fast on quantised weights: bound by int8 instead of fma
+  bool integer_kv = false;    // fast on quantised pages: attention likewise
 };
 
 // One thing to measure. "prefill": `tokens` appended to a sequence of `context`; "decode": `tokens` steps of `batch`
