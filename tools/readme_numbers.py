@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Writes the README's speed tables from the measurements in bench/results, between the two markers.
+"""Writes the speed tables from the measurements in bench/results, between two markers of README.md and docs/speed.md.
 
-    tools/readme_numbers.py            rewrites README.md
-    tools/readme_numbers.py --check    exits 1 when README.md is not what the measurements give
+    tools/readme_numbers.py            rewrites both
+    tools/readme_numbers.py --check    exits 1 when one is not what the measurements give
 
 The CSV files are appended to by `bantam bench --csv` (columns: src/cli/bench_report.cpp). Of every (machine, model,
 type, numerics, KV type) the newest date counts; of several rows for the same work on that date the last one. Rows of
-other engines become a column: of each engine the setting that is best for it."""
+other engines become a column: of each engine the setting that is best for it. docs/speed.md has all tables, the README
+those with another engine beside ours, or all where none has."""
 import argparse
 import csv
 import pathlib
@@ -33,7 +34,8 @@ def own(row):
 
 
 def work_of(row):
-    return tuple(row[c] for c in ("work", "tokens", "context", "batch"))
+    # How many steps a decode row took is no other work.
+    return tuple(row[c] for c in ("work", "context", "batch")) + ((row["tokens"],) if row["work"] == "prefill" else ())
 
 
 def newest(rows):
@@ -92,10 +94,10 @@ def table(rows):
             engines.setdefault(row["engine"], []).append(row)
     names = [name + "".join(f" {commit}" for commit in sorted({p["commit"] for p in peers} - {""}))
              for name, peers in engines.items()]
-    yield (f"**{r['model']}, {r['type']}**, numerics {r['numerics']}, KV {r['kv']}; {r['cpu']}, {r['threads']} threads, "
+    yield (f"**{r['model']}, {r['type']}**, numerics {r['numerics']}, KV {r['kv']}; {r['cpu']}, {r['threads']} thread{'' if r['threads'] == '1' else 's'}, "
            f"{r['isa']}, on which {spread(ours, 'read_gbs', 1)} GB/s of reading, {spread(ours, 'fma_gflops', 0)} GFLOP/s of "
            f"fp32 FMA and {spread(ours, 'int8_gops', 0)} GOP/s of int8 dots were measured in the same run "
-           f"({r['date']}, commit {ours[-1]['commit']})" + ("; ratios are medians of pairs run in turns:" if names else ":"))
+           f"({r['date']}, commit {', '.join(dict.fromkeys(row['commit'] for row in ours))})" + ("; ratios are medians of pairs run in turns:" if names else ":"))
     yield ""
     yield "| work | tokens/s | share of the limit | limited by |" + "".join(f" against {name} |" for name in names)
     yield "|---|---|---|---|" + "---|" * len(names)
@@ -105,11 +107,26 @@ def table(rows):
     yield ""
 
 
-def numbers(folder):
-    groups = newest(read_rows(folder))
+def numbers(groups):
     if not groups:
         return "No measurements are in bench/results yet; `./dev bench MODEL --csv bench/results/FILE.csv` adds some.\n"
-    return "\n".join(line for rows in groups.values() for line in table(rows))
+    return "\n".join(line for rows in groups for line in table(rows))
+
+
+def update(page, groups, check):
+    """Puts the tables between the page's markers, or only looks."""
+    text = page.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        sys.exit(f"{page}: expected the markers {BEGIN} and {END} once each")
+    head, rest = text.split(BEGIN)
+    wanted = f"{head}{BEGIN}\n{numbers(groups)}{END}{rest.split(END)[1]}"
+    if wanted == text:
+        print(f"{page.name}: the numbers are those of bench/results")
+    elif check:
+        sys.exit(f"{page.name}: the numbers are not those of bench/results; tools/readme_numbers.py rewrites them")
+    else:
+        page.write_text(wanted, encoding="utf-8")
+        print(f"{page.name}: numbers rewritten")
 
 
 def main():
@@ -117,19 +134,10 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT)
     options = parser.parse_args()
-    readme = options.root / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        sys.exit(f"{readme}: expected the markers {BEGIN} and {END} once each")
-    head, rest = text.split(BEGIN)
-    wanted = f"{head}{BEGIN}\n{numbers(options.root / 'bench/results')}{END}{rest.split(END)[1]}"
-    if wanted == text:
-        print("README.md: the numbers are those of bench/results")
-    elif options.check:
-        sys.exit("README.md: the numbers are not those of bench/results; tools/readme_numbers.py rewrites them")
-    else:
-        readme.write_text(wanted, encoding="utf-8")
-        print("README.md: numbers rewritten")
+    groups = list(newest(read_rows(options.root / "bench/results")).values())
+    compared = [rows for rows in groups if not all(map(own, rows))]
+    update(options.root / "README.md", compared or groups, options.check)
+    update(options.root / "docs/speed.md", groups, options.check)
 
 
 if __name__ == "__main__":

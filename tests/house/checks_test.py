@@ -121,6 +121,7 @@ class Numbers(Tree):
 
     def test_tables_follow_the_newest_measurements(self):
         self.write("README.md", self.MARKS.format("typed by hand\n"))
+        self.write("docs/speed.md", self.MARKS.format(""))
         self.write("bench/results/a.csv", CSV + ROW.format(date="2026-01-02", speed=7) + ROW.format(date="2026-01-01", speed=9))
         self.assertEqual(self.numbers("--check")[0], 1)
         self.assertEqual(self.numbers()[0], 0)
@@ -128,7 +129,25 @@ class Numbers(Tree):
         self.assertIn("| decode after 0 tokens | 7.0 | 50 % | memory |", text)
         self.assertNotIn("9.0", text)
         self.assertTrue(text.startswith("a\n") and text.endswith("\nb\n"))
+        self.assertEqual((self.root / "docs/speed.md").read_text(encoding="utf-8"), text)
         self.assertEqual(self.numbers("--check")[0], 0)
+        self.write("docs/speed.md", self.MARKS.format("typed by hand\n"))
+        self.assertEqual(self.numbers("--check")[0], 1)
+
+    def test_the_readme_has_the_rows_with_another_engine_beside_them(self):
+        for page in ("README.md", "docs/speed.md"):
+            self.write(page, self.MARKS.format(""))
+        def row(kv, speed, engine, ratio):
+            plain = ROW.format(date="2026-01-01", speed=speed).replace(",f16,", f",{kv},").rstrip("\n")
+            return f"{plain},{engine},,{ratio}\n"
+
+        rows = row("f16", 7, "bantam", "") + row("f16", 3, "other", "2.33") + row("q8_0", 9, "bantam", "")
+        self.write("bench/results/a.csv", CSV.replace("bound", "bound,engine,flags,ratio") + rows)
+        self.assertEqual(self.numbers()[0], 0)
+        readme, all_of_it = ((self.root / page).read_text(encoding="utf-8") for page in ("README.md", "docs/speed.md"))
+        self.assertIn("| 7.0 | 50 % | memory | 2.33x of 3.0 |", readme)
+        self.assertNotIn("9.0", readme)
+        self.assertIn("| 9.0 | 50 % | memory |", all_of_it)
 
     def test_no_markers_is_an_error(self):
         self.write("README.md", "a\n")
