@@ -443,8 +443,14 @@ def access_tour(server):
     @behaviour
     def full_queue():
         client = openai_client("secret")
-        error = raises(openai.RateLimitError, lambda: client.chat.completions.create(model=NAME, messages=SUM, n=2))
+        with client.completions.create(model=NAME, prompt="One", max_tokens=4000, stream=True) as held:
+            next(iter(held))
+            error = raises(openai.RateLimitError, lambda: client.chat.completions.create(model=NAME, messages=SUM))
         assert error.code == "queue_full" and error.response.headers["retry-after"]
+
+    @behaviour
+    def more_answers_than_the_queue_holds():
+        raises(openai.BadRequestError, lambda: openai_client("secret").chat.completions.create(model=NAME, messages=SUM, n=2))
 
 
 # langchain's cases that this server or a model of 5 million parameters cannot pass, with the reason.
