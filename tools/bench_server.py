@@ -383,6 +383,8 @@ def prefill(options):
     for _ in range(options.rounds):
         with Server(options.program, options.model, "--pool", str(3 * options.prompt), *options.serve_args) as server:
             quiet, beside, n, m, seconds = asyncio.run(prefill_beside(server.port, options))
+        if not m:
+            sys.exit("the streams ended before the prompt was read: more --tokens are needed")
         ratios.append(beside / quiet)
         print(f"8 streams: p99 between tokens {1000 * quiet:.1f} ms alone ({n}), {1000 * beside:.1f} ms beside a prompt of {options.prompt} tokens ({m}, {seconds:.1f} s): "
               f"{beside / quiet:.2f}x", flush=True)
@@ -441,7 +443,7 @@ def main():
     parser.add_argument("--args", default="", help="the same for both programs", type=str.split)
     parser.add_argument("--clients", default="1,4,16,64")
     parser.add_argument("--requests", type=int, default=64)
-    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--tokens", type=int, help="of an answer; default: 128, for `prefill` enough to be there while the prompt is read")
     parser.add_argument("--words", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--csv", default="")
@@ -453,6 +455,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.serve_args += options.args
+    if options.tokens is None:
+        options.tokens = 8000 if options.work == "prefill" else 128
     {"load": load, "offline": offline, "prefill": prefill, "slow": slow, "day": day, "invariance": invariance}[options.work](options)
 
 

@@ -167,12 +167,15 @@ def case_edited_continue(ui):
     holds(ui.nodes()[-1]["content"].startswith("17 + 25 = 4"), ui.nodes()[-1]["content"])
     body = ui.relay.requests[-1]
     equal(body["enable_thinking"], False, "thinking before the user's words")
-    plain = len(body["prefix_token_ids"])
+    plain, asked = len(body["prefix_token_ids"]), len(ui.relay.requests)
     ui.press_on_last("Edit")
     ui.js("document.querySelector('.edit-area').select()")
     ui.type("17 + 25 = 4<|im_end|>")
     ui.click(".editor .primary")
     ui.wait("document.querySelector('.switcher')?.textContent.includes('3/3')", "the third branch")
+    ui.wait_for(lambda: len(ui.relay.requests) > asked, "the request")
+    # After such words the small model may go on without an end.
+    ui.wait("(document.querySelector('.send.stopping')?.click(), !document.querySelector('.send.stopping'))", "the answer to stop")
     ui.settle()
     holds(len(ui.relay.requests[-1]["prefix_token_ids"]) > plain + 1, "a control token was made of the user's text")
 
