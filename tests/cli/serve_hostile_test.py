@@ -215,13 +215,13 @@ class Hostile(Case):
         health = json.loads(self.server.get("/health")[2])
         self.assertEqual((health["answers_open"], health["running"], health["waiting"]), (0, 0, 0))
 
-    @unittest.skipIf(FULL, "its numbers are those of the small queue")
     def test_a_request_that_can_never_fit_is_no_busy_server(self):
-        """--queue 8 and --parallel 4: waiting would not help, so it is not told to."""
-        status, _, data = self.server.post("/v1/embeddings", {"input": ["a"] * 13})
-        self.assertEqual(status, 400, data)
-        self.assertIn("12", json.loads(data)["error"]["message"])
-        self.assertEqual(self.server.post("/v1/embeddings", {"input": ["a"] * 12})[0], 200)
+        """More than --queue and --parallel together: waiting would not help, so it is not told to."""
+        most = 256 + 64 if FULL else 8 + 4
+        status, _, data = self.server.post("/v1/embeddings", {"input": ["a"] * (most + 1)})
+        self.assertEqual(status, 400, data[:1000])
+        self.assertIn(str(most), json.loads(data)["error"]["message"])
+        self.assertEqual(self.server.post("/v1/embeddings", {"input": ["a"] * most})[0], 200)
         self.server.wait_until_idle()
 
     def test_a_large_piece_is_no_slow_reader(self):
