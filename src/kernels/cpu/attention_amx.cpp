@@ -129,17 +129,19 @@ BANTAM_INLINE void before_tiles() {
   __asm__ volatile("" ::: "memory");
 }
 
+// Stores the four sums, one behind the other.
+BANTAM_INLINE void store_sums(int32_t* to) {
+  _tile_stored(0, to, 64);
+  _tile_stored(1, to + kSumInts, 64);
+  _tile_stored(2, to + 2 * kSumInts, 64);
+  _tile_stored(3, to + 3 * kSumInts, 64);
+}
+
 // Score sums of a group of rows, whose codes are Dh apart. A sum leaves its register one block after its product.
 inline void multiply_keys(const int8_t* queries, int64_t head_dim, const int8_t* keys, int32_t* sums) {
   before_tiles();
-  const auto store = [](int32_t* to) {
-    _tile_stored(0, to, 64);
-    _tile_stored(1, to + kSumInts, 64);
-    _tile_stored(2, to + 2 * kSumInts, 64);
-    _tile_stored(3, to + 3 * kSumInts, 64);
-  };
   for (int64_t b = 0; b < head_dim / kKvBlock; ++b, keys += kSlotTiles * kKeyTile) {
-    if (b > 0) store(sums + (b - 1) * kSlotTiles * kSumInts);
+    if (b > 0) store_sums(sums + (b - 1) * kSlotTiles * kSumInts);
     _tile_loadd(4, queries + b * kKvBlock, head_dim);
     _tile_loadd(5, keys, 64);
     _tile_loadd(0, kZeroLine, 0);
@@ -154,20 +156,14 @@ inline void multiply_keys(const int8_t* queries, int64_t head_dim, const int8_t*
     _tile_loadd(3, kZeroLine, 0);
     _tile_dpbssd(3, 4, 5);
   }
-  store(sums + (head_dim / kKvBlock - 1) * kSlotTiles * kSumInts);
+  store_sums(sums + (head_dim / kKvBlock - 1) * kSlotTiles * kSumInts);
 }
 
 // Sums of values: per block of 32 dimensions [2 halves][high, low].
 inline void multiply_values(const Workspace& s, int64_t blocks) {
   before_tiles();
-  const auto store = [](int32_t* to) {
-    _tile_stored(0, to, 64);
-    _tile_stored(1, to + kSumInts, 64);
-    _tile_stored(2, to + 2 * kSumInts, 64);
-    _tile_stored(3, to + 3 * kSumInts, 64);
-  };
   for (int64_t b = 0; b < blocks; ++b) {
-    if (b > 0) store(s.sums + (b - 1) * 4 * kSumInts);
+    if (b > 0) store_sums(s.sums + (b - 1) * 4 * kSumInts);
     const int8_t* values = s.values + b * 2 * kValueTile;
     _tile_loadd(6, s.high + b * kGroupRows * kPageTok, 64);
     _tile_loadd(7, values, 64);
@@ -183,7 +179,7 @@ inline void multiply_values(const Workspace& s, int64_t blocks) {
     _tile_loadd(1, kZeroLine, 0);
     _tile_dpbusd(1, 6, 7);
   }
-  store(s.sums + (blocks - 1) * 4 * kSumInts);
+  store_sums(s.sums + (blocks - 1) * 4 * kSumInts);
 }
 
 // A group of rows in one page.
