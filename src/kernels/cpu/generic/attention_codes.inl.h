@@ -14,6 +14,13 @@ struct CodedTile {
   float shrink[kMaxTileRows];                // of what earlier pages left
 };
 
+// Fetches line i of kLines before product i * (kProducts / kLines) on.
+template <int kLines, int kProducts>
+BANTAM_INLINE void fetch_between(int product, Ints& sum, const std::byte* lines) {
+  constexpr int kApart = kProducts / kLines > 0 ? kProducts / kLines : 1;
+  if (product % kApart == 0 && product / kApart < kLines) fetch_beside(sum, lines + product / kApart * 64);
+}
+
 // Scores of R rows against slots [16 first, 16 (first + N)).
 template <int R, int N, bool kNibbles>
 inline void coded_scores(const Walk& w, const CodedQueries& q, const CodedPage& page, int64_t row, int64_t first,
@@ -37,7 +44,7 @@ inline void coded_scores(const Walk& w, const CodedQueries& q, const CodedPage& 
       for (int n = 0; n < N; ++n) dots[r][n] = first_sum<kNibbles>(q.correction[(row + r) * q.blocks + b]);
     }
     for (int g = 0; g < 8 / kHalves; ++g, keys += 4 * kPageTok) {
-      ahead.step<1>();
+      const std::byte* const lines = ahead.take<1>();
 #pragma GCC unroll 2
       for (int half = 0; half < kHalves; ++half, codes += 4) {
         KeyCodes k[N];
@@ -46,7 +53,10 @@ inline void coded_scores(const Walk& w, const CodedQueries& q, const CodedPage& 
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-          for (int n = 0; n < N; ++n) dots[r][n] = dot4<kNibbles>(dots[r][n], k[n], codes + r * dh);
+          for (int n = 0; n < N; ++n) {
+            fetch_between<1, kHalves * R * N>((half * R + r) * N + n, dots[r][n], lines);
+            dots[r][n] = dot4<kNibbles>(dots[r][n], k[n], codes + r * dh);
+          }
         }
       }
     }
@@ -139,6 +149,7 @@ inline void coded_softmax(const Walk& w, const CodedPage& page, int64_t blocks, 
 template <int R, int N, bool kNibbles>
 inline void coded_values(const Walk& w, const CodedPage& page, int64_t row, int64_t first, Fetch& fetch,
                          const CodedTile& tile) {
+  constexpr int kValueLines = kNibbles ? 1 : 2;
   const int64_t dh = w.run.head_dim, pair_bytes = kNibbles ? dh : 2 * dh;
   const uint8_t* values = page.values + (kNibbles ? first / 2 : first) * 32;
   const int16_t* codes = tile.codes[0][first / 2];
@@ -156,11 +167,12 @@ inline void coded_values(const Walk& w, const CodedPage& page, int64_t row, int6
     for (int n = 0; n < N; ++n) {
       v[n] = load_values<kNibbles>(values + (kNibbles ? n / 2 : n) * 32, N == 1 ? odd : n % 2);
     }
-    ahead.step<kNibbles ? 1 : 2>();
+    const std::byte* const lines = ahead.take<kValueLines>();
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n) {
+        fetch_between<kValueLines, R * N>(r * N + n, sum[r][n], lines);
         sum[r][n] = dot2(sum[r][n], v[n], codes + (r * kMaxKvBlocks + n / 2) * kPageTok);
       }
     }

@@ -12,6 +12,9 @@ struct ValueCodes {
   __m256i low, high;  // 16-bit
 };
 
+BANTAM_INLINE void fetch_beside(Ints& x, const void* p) {
+  __asm__ volatile("prefetcht1 %1" : "+x"(x.low) : "m"(*static_cast<const char*>(p)));
+}
 BANTAM_INLINE Ints zero_ints() {
   return {_mm256_setzero_si256(), _mm256_setzero_si256()};
 }

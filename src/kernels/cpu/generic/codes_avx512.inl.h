@@ -10,6 +10,9 @@ struct ValueCodes {
   __m512i v;  // 16-bit
 };
 
+BANTAM_INLINE void fetch_beside(Ints& x, const void* p) {
+  __asm__ volatile("prefetcht1 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
+}
 BANTAM_INLINE Ints zero_ints() {
   return {_mm512_setzero_si512()};
 }
