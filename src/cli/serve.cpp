@@ -51,7 +51,7 @@ std::vector<server::ModelSpec> model_specs(const Options& options) {
       if (other.id == spec.id) spec.id = model;  // two files of one name in two folders
     }
     spec.house = model.empty();
-    spec.bytes = model.empty() ? 0 : model_file_bytes(model);
+    spec.bytes = model_file_bytes(model);
     spec.open = [&options, model](const std::atomic<bool>& stop) { return open(options, model, stop); };
     specs.push_back(std::move(spec));
   }

@@ -347,7 +347,9 @@ class Life(Case):
         self.assertEqual(status, 200)
         states = {m["id"]: m["meta"]["state"] for m in json.loads(server.get("/v1/models")[2])["data"]}
         self.assertEqual(states, {"a": "unloaded", "b": "loaded"})
-        self.assertIn("0.001 GB", self.run_bantam("serve", first, "--port", "0", "--memory", "1MB", expect=4).err)
+        for model in ([first], []):  # without a name: the house model
+            told = self.run_bantam("serve", *model, "--port", "0", "--memory", "1MB", expect=4).err
+            self.assertIn("0.001 GB", told)
 
     def test_kept_conversations(self):
         body = {"messages": [{"role": "user", "content": "word " * 200 + "What is 2 + 3?"}], "temperature": 0, "max_tokens": 40}
