@@ -5,9 +5,10 @@
 // kExactBlocks blocks with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x
 // up to 6 tokens. With one or two tokens several blocks run side by side: a block is a chain of 32 dependent FMAs.
 
-constexpr int kExactVectors = 2;                     // row vectors per register tile
-constexpr int kExactTiles = kExactVectors / kParts;  // tiles per panel
-constexpr int64_t kExactBlocks = 4;
+constexpr int kExactVectors = kParts == 1 ? 4 : 2;                         // row vectors per register tile
+constexpr int kExactTiles = kExactVectors / kParts;                        // tiles per panel
+constexpr int64_t kExactBlocks = kParts == 1 ? 2 : 4;                      // 16 KiB in AVX-512, 8 KiB in AVX2
+constexpr int64_t kExactStride = kExactVectors * kLanes;                   // floats between tokens' totals
 constexpr int64_t kExactPanelFloats = kExactBlocks * kBlock * kTileRows;   // of one tile
 constexpr int64_t kVectorStep = kParts == 1 ? kExactPanelFloats : kLanes;  // between row vectors of a panel
 
@@ -26,6 +27,7 @@ BANTAM_INLINE VF load_weight(const uint8_t* tile, int64_t k, int part) {
 
 // Where weights come from: element k + Odd (from the current block's first) of row vector r; k is even.
 struct PanelWeights {
+  static constexpr int kMostBlocks = kExactBlocks;
   const float* panel;
   template <int Odd>
   BANTAM_INLINE VF load(int64_t k, int r) const {
@@ -37,6 +39,7 @@ struct PanelWeights {
 };
 template <DType T>
 struct TileWeights {
+  static constexpr int kMostBlocks = 4;
   const uint8_t* tile;
   const float* f8_scales;  // of this tile's rows, or null
   int64_t first;
@@ -64,22 +67,22 @@ BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stri
   for (int c = 0; c < C; ++c) {
     if constexpr (!Odd) w.template ahead<C>(c * kBlock + k);
     VF v[R];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) v[r] = w.template load<Odd>(c * kBlock + k, r);
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
       const VF a = f_set(x[n * x_stride + c * kBlock + k + Odd]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int r = 0; r < R; ++r) sum[c][r][n] = f_fma(v[r], a, sum[c][r][n]);
     }
   }
 }
 
-// totals [N][kTotalsStride] += the sums of C blocks of `count` k each, blocks in order. REQUIRES: count == 32 if C > 1.
+// totals [N][kExactStride] += the sums of C blocks of `count` k each, blocks in order. REQUIRES: count == 32 if C > 1.
 template <class Weights, int R, int N, int C>
 BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride, int64_t count, float* totals) {
   VF sum[C][R][N];
-#pragma GCC unroll 16
+#pragma GCC unroll 24
   for (int i = 0; i < C * R * N; ++i) sum[i / (R * N)][i / N % R][i % N] = f_zero();
   if constexpr (R * N >= 8) {  // the next register tile's activations
 #pragma GCC unroll 6
@@ -90,7 +93,7 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
   }
   int64_t k = 0;
   // AVX-512, 8 k per round: 4 % of time at M = 8, 2 % at 512. Not measured on AVX2, whose registers are fewer.
-  if constexpr (kParts == 1 && R * N >= 8) {
+  if constexpr (kParts == 1 && R * N >= 8 && R * N <= 12) {
     for (; k + 8 <= count; k += 8) {
 #pragma GCC unroll 4
       for (int64_t i = 0; i < 8; i += 2) {
@@ -106,18 +109,20 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
   if (k < count) add_products<0, Weights, R, N, C>(w, x, x_stride, k, sum);
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c) {
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int i = 0; i < R * N; ++i) {
-      float* total = totals + i % N * kTotalsStride + i / N * kLanes;
+      float* total = totals + i % N * kExactStride + i / N * kLanes;
       f_store(total, f_add(f_load(total), sum[c][i / N][i % N]));
     }
   }
+  // Totals stay in memory: without this GCC carries them through the loop over blocks in registers that the sums need.
+  if constexpr (R * N > 12) asm volatile("" : : : "memory");
 }
 
 // `count` k from the start of w, as whole blocks (C at a time while they last) and a shorter one at the end.
 template <class Weights, int R, int N>
 void add_run(Weights w, const float* x, int64_t x_stride, int64_t count, float* totals) {
-  constexpr int C = R * N <= 2 ? 4 : R * N <= 4 ? 2 : 1;
+  constexpr int chains = R * N <= 2 ? 4 : R * N <= 4 ? 2 : 1, C = std::min(chains, Weights::kMostBlocks);
   int64_t k = 0;
   for (; k + C * kBlock <= count; k += C * kBlock) {
     add_blocks<Weights, R, N, C>(w.from(k), x + k, x_stride, kBlock, totals);
@@ -138,14 +143,19 @@ void add_tokens(const Weights& w, const float* x, int64_t x_stride, int64_t coun
 // All tokens over one panel of `count` k, in register tiles of nearly equal height; before and after each, ahead(token,
 // tokens) and finished(token, tokens) are called.
 template <int R, class Ahead, class Finished>
-void exact_pass(const float* panel, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals,
-                const Ahead& ahead, const Finished& finished) {
+void exact_pass(const float* panel, int64_t vectors, const float* x, int64_t x_stride, int64_t count, int64_t tokens,
+                float* totals, const Ahead& ahead, const Finished& finished) {
+  if constexpr (R > kParts) {
+    if (vectors < R) {
+      return exact_pass<R - kParts>(panel, vectors, x, x_stride, count, tokens, totals, ahead, finished);
+    }
+  }
   const int64_t tiles = (tokens + 5) / 6;
   for (int64_t i = 0, done = 0; i < tiles; ++i) {
     const int64_t height = (tokens - done + tiles - i - 1) / (tiles - i);
     ahead(done, height);
     add_tokens<PanelWeights, R, 6>(PanelWeights{panel}, x + done * x_stride, x_stride, count, height,
-                                   totals + done * kTotalsStride);
+                                   totals + done * kExactStride);
     finished(done, height);
     done += height;
   }
@@ -179,7 +189,7 @@ void fill_panel(const PackedMatrix& matrix, const float* f8_scales, int64_t tile
       constexpr PackedFormat f = packed_format(T);
       for (int64_t b = k_begin / kBlock; b < (k_begin + count) / kBlock; ++b) {
         const uint8_t* header = packed + f.header_at(b);
-        if (part == 0) prefetch_lines<f.code_bytes()>(packed + f.codes_at(b + 2 * kExactBlocks));
+        if (part == 0) prefetch_lines<f.code_bytes()>(packed + f.codes_at(b + 8));
         VI codes[8];
         load_codes<T>(packed + f.codes_at(b) + part * kLanes * 4, codes);
         const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
@@ -206,11 +216,11 @@ const float* f8_scales_of(const PackedMatrix& m, int64_t tile) {
 // One panel's tiles for tokens [first, first + tokens), tokens <= kLinearTokens.
 template <DType T>
 void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, std::byte* scratch) {
-  static_assert((kExactTiles * kExactPanelFloats + kLinearTokens * kTotalsStride) * 4 <= kLinearScratchBytes);
+  static_assert((kExactTiles * kExactPanelFloats + kLinearTokens * kExactStride) * 4 <= kLinearScratchBytes);
   auto* totals = reinterpret_cast<float*>(scratch);
-  float* panel = totals + kLinearTokens * kTotalsStride;
+  float* panel = totals + kLinearTokens * kExactStride;
   const int64_t cols = job.weight.cols;
-  __builtin_memset(totals, 0, static_cast<size_t>(tokens * kTotalsStride * 4));
+  __builtin_memset(totals, 0, static_cast<size_t>(tokens * kExactStride * 4));
   for (int64_t k = 0; k < cols; k += kExactBlocks * kBlock) {
     const int64_t count = cols - k < kExactBlocks * kBlock ? cols - k : kExactBlocks * kBlock;
     for (int64_t t = 0; t < tiles; ++t) {
@@ -227,15 +237,11 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
       if (!last) return;
       for (int64_t m = token; m < token + height; ++m) {
         for (int64_t t = 0; t < tiles; ++t) {
-          store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+          store_totals(job, tile + t, first + m, totals + m * kExactStride + t * kTileRows);
         }
       }
     };
-    if (tiles == kExactTiles) {
-      exact_pass<kExactVectors>(panel, x, job.x_stride, count, tokens, totals, ahead, finished);
-    } else {
-      exact_pass<kParts>(panel, x, job.x_stride, count, tokens, totals, ahead, finished);
-    }
+    exact_pass<kExactVectors>(panel, tiles * kParts, x, job.x_stride, count, tokens, totals, ahead, finished);
   }
 }
 
@@ -244,10 +250,10 @@ template <DType T>
 void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
   const int64_t bytes = tile_bytes(T, job.weight.cols);
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-    alignas(64) float totals[kStreamFloatTokens * kTotalsStride] = {};
+    alignas(64) float totals[kStreamFloatTokens * kExactStride] = {};
     const TileWeights<T> w{tile_at(job.weight, tile, bytes), f8_scales_of<T>(job.weight, tile), 0};
     add_tokens<TileWeights<T>, kParts, kStreamFloatTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
-    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kTotalsStride);
+    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kExactStride);
   }
 }
 
@@ -256,8 +262,9 @@ void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::
   if constexpr (info(T).is_float) {
     if (job.m >= 1 && job.m <= kStreamFloatTokens) return stream_floats<T>(job, tile_begin, tile_end);
   }
-  for (int64_t tile = tile_begin; tile < tile_end; tile += kExactTiles) {
-    const int64_t tiles = tile_end - tile < kExactTiles ? tile_end - tile : kExactTiles;
+  for (int64_t tile = tile_begin, tiles; tile < tile_end; tile += tiles) {
+    const int64_t left = tile_end - tile, panels = (left + kExactTiles - 1) / kExactTiles;
+    tiles = (left + panels - 1) / panels;
     for (int64_t first = 0; first < job.m; first += kLinearTokens) {
       const int64_t tokens = job.m - first < kLinearTokens ? job.m - first : kLinearTokens;
       exact_group<T>(job, tile, tiles, first, tokens, scratch);
