@@ -5,9 +5,9 @@
 // kExactBlocks blocks with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x
 // up to 6 tokens. With one or two tokens several blocks run side by side: a block is a chain of 32 dependent FMAs.
 
-constexpr int kExactVectors = kParts == 1 ? 4 : 2;                         // row vectors per register tile
-constexpr int kExactTiles = kExactVectors / kParts;                        // tiles per panel
-constexpr int64_t kExactBlocks = kParts == 1 ? 2 : 4;                      // 16 KiB in AVX-512, 8 KiB in AVX2
+constexpr int kExactVectors = kParts == 1 ? 4 : 2;   // row vectors per register tile
+constexpr int kExactTiles = kExactVectors / kParts;  // tiles per panel
+constexpr int64_t kExactBlocks = 4;
 constexpr int64_t kExactStride = kExactVectors * kLanes;                   // floats between tokens' totals
 constexpr int64_t kExactPanelFloats = kExactBlocks * kBlock * kTileRows;   // of one tile
 constexpr int64_t kVectorStep = kParts == 1 ? kExactPanelFloats : kLanes;  // between row vectors of a panel
@@ -27,7 +27,6 @@ BANTAM_INLINE VF load_weight(const uint8_t* tile, int64_t k, int part) {
 
 // Where weights come from: element k + Odd (from the current block's first) of row vector r; k is even.
 struct PanelWeights {
-  static constexpr int kMostBlocks = kExactBlocks;
   const float* panel;
   template <int Odd>
   BANTAM_INLINE VF load(int64_t k, int r) const {
@@ -39,7 +38,6 @@ struct PanelWeights {
 };
 template <DType T>
 struct TileWeights {
-  static constexpr int kMostBlocks = 4;
   const uint8_t* tile;
   const float* f8_scales;  // of this tile's rows, or null
   int64_t first;
@@ -122,7 +120,7 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
 // `count` k from the start of w, as whole blocks (C at a time while they last) and a shorter one at the end.
 template <class Weights, int R, int N>
 void add_run(Weights w, const float* x, int64_t x_stride, int64_t count, float* totals) {
-  constexpr int chains = R * N <= 2 ? 4 : R * N <= 4 ? 2 : 1, C = std::min(chains, Weights::kMostBlocks);
+  constexpr int C = R * N <= 2 ? 4 : R * N <= 4 ? 2 : 1;
   int64_t k = 0;
   for (; k + C * kBlock <= count; k += C * kBlock) {
     add_blocks<Weights, R, N, C>(w.from(k), x + k, x_stride, kBlock, totals);
@@ -162,14 +160,14 @@ void exact_pass(const float* panel, int64_t vectors, const float* x, int64_t x_s
 }
 
 // Weights of group G..7 of a block, dequantised: (code - offset) * scale, or code * scale + add where the product is
-// exact, so that the FMA rounds once as quant/ does.
+// exact, so that the FMA rounds once as quant/ does. s: with scales times 2^-24, f_from_byte's inverse.
 template <DType T, int G = 0, int I = 0>
 BANTAM_INLINE void store_weights(const VI* codes, const BlockScales& s, float* out) {
   constexpr PackedFormat f = packed_format(T);
   constexpr int half = f.halves() == 2 ? G / 4 : 0;
-  VI code = code_at<T, I>(codes[G]);
-  if constexpr (kOffset<T> != 0) code = i_sub32(code, i_set32(kOffset<T>));
-  const VF value = f_from_i(code);
+  VI bytes = codes[G];
+  if constexpr (kOffset<T> != 0) bytes = i_sub8(bytes, i_set8(kOffset<T>));
+  const VF value = f_from_byte<I>(bytes);
   f_store(out + (4 * G + I) * kTileRows,
           f.has_add() ? f_fma(value, s.scale[half], s.add[half]) : f_mul(value, s.scale[half]));
   if constexpr (I < 3) {
@@ -192,7 +190,8 @@ void fill_panel(const PackedMatrix& matrix, const float* f8_scales, int64_t tile
         if (part == 0) prefetch_lines<f.code_bytes()>(packed + f.codes_at(b + 8));
         VI codes[8];
         load_codes<T>(packed + f.codes_at(b) + part * kLanes * 4, codes);
-        const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
+        BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
+        for (VF& scale : s.scale) scale = f_mul(scale, f_set(0x1p-24f));
         store_weights<T>(codes, s, out + (b * kBlock - k_begin) * kTileRows + part * kLanes);
       }
     } else {
@@ -213,6 +212,19 @@ const float* f8_scales_of(const PackedMatrix& m, int64_t tile) {
   return m.f8_scales == nullptr ? nullptr : m.f8_scales + tile * kTileRows / 128 * ((m.cols + 127) / 128);
 }
 
+// Fetches into L2 the part of the panel from k on that falls to tokens [token, token + height) of `tokens`, so that it
+// is read while the panel before is multiplied.
+template <DType T>
+void prefetch_panel(const PackedMatrix& matrix, int64_t tile, int64_t tiles, int64_t k, int64_t token, int64_t height,
+                    int64_t tokens) {
+  constexpr int64_t k_bytes = kTileRows * info(T).block_bytes, lines = kExactBlocks * kBlock * k_bytes / 64;
+  const int64_t bytes = tile_bytes(T, matrix.cols), end = (token + height) * tiles * lines / tokens;
+  for (int64_t line = token * tiles * lines / tokens; line < end; ++line) {
+    const uint8_t* from = tile_at(matrix, tile + line / lines, bytes) + k * k_bytes + line % lines * 64;
+    _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T1);
+  }
+}
+
 // One panel's tiles for tokens [first, first + tokens), tokens <= kLinearTokens.
 template <DType T>
 void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, std::byte* scratch) {
@@ -231,6 +243,7 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
     const bool last = k + count >= cols;
     const auto ahead = [&](int64_t token, int64_t height) {
       if (last) prefetch_outputs(job, tile, tiles, first + token, height);
+      if constexpr (info(T).is_float) prefetch_panel<T>(job.weight, tile, tiles, k + count, token, height, tokens);
     };
     // Outputs are stored while later tokens are multiplied, which hides their misses.
     const auto finished = [&](int64_t token, int64_t height) {
