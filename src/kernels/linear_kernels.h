@@ -70,8 +70,9 @@ struct LinearJob {
 
 // Tokens of one pass over the weights; larger M takes several.
 inline constexpr int64_t kLinearTokens = 512;
-// Scratch one call needs, 64-byte aligned: an unpacked panel (at most 48 KiB) and running totals of 32 rows.
-inline constexpr int64_t kLinearScratchBytes = 48 * 1024 + kLinearTokens * 32 * 4;
+// Scratch one call needs, 64-byte aligned: an unpacked panel of 32 KiB and running totals of 64 rows, or one of up to
+// 48 KiB and totals of 32 rows.
+inline constexpr int64_t kLinearScratchBytes = 32 * 1024 + kLinearTokens * 64 * 4;
 // Blocks between rows of quantised activations: one spare block keeps rows off the same cache sets.
 inline constexpr int64_t act_stride(int64_t cols) {
   return cols / kBlock + 1;

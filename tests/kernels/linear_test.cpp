@@ -131,7 +131,7 @@ TEST_P(IntegerLinearTest, ManyRowsAgreeWithGeneric) {
 
 // Rows so long that a vector table has no room for every token's sums beside one another.
 TEST(LongRows, AgreeWithGeneric) {
-  const int64_t rows = 18, cols = 225 * 256, m = 8;
+  const int64_t rows = 18, cols = 321 * 256, m = 8;
   static_assert(cols / kBlock * 2 * m * 4 > kLinearScratchBytes);
   const Table& generic = *available_tables().back();
   Philox rng(11);

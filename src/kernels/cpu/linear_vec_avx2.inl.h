@@ -89,8 +89,8 @@ BANTAM_INLINE VI i_and(VI a, VI b) {
 BANTAM_INLINE VI i_madd16(VI a, VI b) {
   return _mm256_madd_epi16(a, b);
 }
-BANTAM_INLINE VI i_sub32(VI a, VI b) {
-  return _mm256_sub_epi32(a, b);
+BANTAM_INLINE VI i_sub8(VI a, VI b) {
+  return _mm256_sub_epi8(a, b);
 }
 template <int N>
 BANTAM_INLINE VI i_shr32(VI a) {
@@ -133,12 +133,13 @@ BANTAM_INLINE VI bq4_codes(VI nibbles) {
   const __m128i table = _mm_load_si128(reinterpret_cast<const __m128i*>(quant::kBq4Codes.data()));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
 }
-// Byte I of every dword as an int32 code (before the offset).
-template <DType T, int I>
-BANTAM_INLINE VI code_at(VI codes) {
-  if constexpr (kSigned<T>) return _mm256_srai_epi32(i_shl32<24 - 8 * I>(codes), 24);
-  if constexpr (I == 3) return i_shr32<24>(codes);
-  return i_and(i_shr32<8 * I>(codes), i_set32(0xFF));
+// 2^24 times byte I of every dword, as a signed number: the byte moves to the top, nothing need be extended.
+template <int I>
+BANTAM_INLINE VF f_from_byte(VI bytes) {
+  if constexpr (I == 0) return f_from_i(i_shl32<24>(bytes));
+  if constexpr (I == 3) return f_from_i(i_and(bytes, i_set32(static_cast<int>(0xFF000000u))));
+  const __m128i to_top = _mm_setr_epi8(-1, -1, -1, I, -1, -1, -1, I + 4, -1, -1, -1, I + 8, -1, -1, -1, I + 12);
+  return f_from_i(_mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(to_top)));
 }
 
 // Integer dots by vpmaddubsw: pairs of products in int16, which may be added up over kRun groups of 4 k before they

@@ -3,11 +3,13 @@
 //
 // Float types with few tokens stream their tiles, converting in registers. Everything else fills a panel [k][16] of
 // kExactBlocks blocks with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x
-// up to 6 tokens. With one or two tokens several blocks run side by side: a block is a chain of 32 dependent FMAs.
+// up to 6 tokens: in AVX-512 4 x 6, 10 loads per 24 FMAs, against 8 per 12 in 2 x 6. With one or two tokens several
+// blocks run side by side: a block is a chain of 32 dependent FMAs.
 
-constexpr int kExactVectors = 2;                     // row vectors per register tile
+constexpr int kExactVectors = kParts == 1 ? 4 : 2;   // row vectors per register tile
 constexpr int kExactTiles = kExactVectors / kParts;  // tiles per panel
 constexpr int64_t kExactBlocks = 4;
+constexpr int64_t kExactStride = kExactVectors * kLanes;                   // floats between tokens' totals
 constexpr int64_t kExactPanelFloats = kExactBlocks * kBlock * kTileRows;   // of one tile
 constexpr int64_t kVectorStep = kParts == 1 ? kExactPanelFloats : kLanes;  // between row vectors of a panel
 
@@ -64,22 +66,22 @@ BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stri
   for (int c = 0; c < C; ++c) {
     if constexpr (!Odd) w.template ahead<C>(c * kBlock + k);
     VF v[R];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) v[r] = w.template load<Odd>(c * kBlock + k, r);
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) {
       const VF a = f_set(x[n * x_stride + c * kBlock + k + Odd]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int r = 0; r < R; ++r) sum[c][r][n] = f_fma(v[r], a, sum[c][r][n]);
     }
   }
 }
 
-// totals [N][kTotalsStride] += the sums of C blocks of `count` k each, blocks in order. REQUIRES: count == 32 if C > 1.
+// totals [N][kExactStride] += the sums of C blocks of `count` k each, blocks in order. REQUIRES: count == 32 if C > 1.
 template <class Weights, int R, int N, int C>
 BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride, int64_t count, float* totals) {
   VF sum[C][R][N];
-#pragma GCC unroll 16
+#pragma GCC unroll 24
   for (int i = 0; i < C * R * N; ++i) sum[i / (R * N)][i / N % R][i % N] = f_zero();
   if constexpr (R * N >= 8) {  // the next register tile's activations
 #pragma GCC unroll 6
@@ -90,7 +92,7 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
   }
   int64_t k = 0;
   // AVX-512, 8 k per round: 4 % of time at M = 8, 2 % at 512. Not measured on AVX2, whose registers are fewer.
-  if constexpr (kParts == 1 && R * N >= 8) {
+  if constexpr (kParts == 1 && R * N >= 8 && R * N <= 12) {
     for (; k + 8 <= count; k += 8) {
 #pragma GCC unroll 4
       for (int64_t i = 0; i < 8; i += 2) {
@@ -106,12 +108,14 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
   if (k < count) add_products<0, Weights, R, N, C>(w, x, x_stride, k, sum);
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c) {
-#pragma GCC unroll 16
+#pragma GCC unroll 24
     for (int i = 0; i < R * N; ++i) {
-      float* total = totals + i % N * kTotalsStride + i / N * kLanes;
+      float* total = totals + i % N * kExactStride + i / N * kLanes;
       f_store(total, f_add(f_load(total), sum[c][i / N][i % N]));
     }
   }
+  // Totals stay in memory: without this GCC carries them through the loop over blocks in registers that the sums need.
+  if constexpr (R * N * kParts > 12) asm volatile("" : : : "memory");
 }
 
 // `count` k from the start of w, as whole blocks (C at a time while they last) and a shorter one at the end.
@@ -138,28 +142,33 @@ void add_tokens(const Weights& w, const float* x, int64_t x_stride, int64_t coun
 // All tokens over one panel of `count` k, in register tiles of nearly equal height; before and after each, ahead(token,
 // tokens) and finished(token, tokens) are called.
 template <int R, class Ahead, class Finished>
-void exact_pass(const float* panel, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals,
-                const Ahead& ahead, const Finished& finished) {
+void exact_pass(const float* panel, int64_t vectors, const float* x, int64_t x_stride, int64_t count, int64_t tokens,
+                float* totals, const Ahead& ahead, const Finished& finished) {
+  if constexpr (R > kParts) {
+    if (vectors < R) {
+      return exact_pass<R - kParts>(panel, vectors, x, x_stride, count, tokens, totals, ahead, finished);
+    }
+  }
   const int64_t tiles = (tokens + 5) / 6;
   for (int64_t i = 0, done = 0; i < tiles; ++i) {
     const int64_t height = (tokens - done + tiles - i - 1) / (tiles - i);
     ahead(done, height);
     add_tokens<PanelWeights, R, 6>(PanelWeights{panel}, x + done * x_stride, x_stride, count, height,
-                                   totals + done * kTotalsStride);
+                                   totals + done * kExactStride);
     finished(done, height);
     done += height;
   }
 }
 
 // Weights of group G..7 of a block, dequantised: (code - offset) * scale, or code * scale + add where the product is
-// exact, so that the FMA rounds once as quant/ does.
+// exact, so that the FMA rounds once as quant/ does. s: with scales times 2^-24, f_from_byte's inverse.
 template <DType T, int G = 0, int I = 0>
 BANTAM_INLINE void store_weights(const VI* codes, const BlockScales& s, float* out) {
   constexpr PackedFormat f = packed_format(T);
   constexpr int half = f.halves() == 2 ? G / 4 : 0;
-  VI code = code_at<T, I>(codes[G]);
-  if constexpr (kOffset<T> != 0) code = i_sub32(code, i_set32(kOffset<T>));
-  const VF value = f_from_i(code);
+  VI bytes = codes[G];
+  if constexpr (kOffset<T> != 0) bytes = i_sub8(bytes, i_set8(kOffset<T>));
+  const VF value = f_from_byte<I>(bytes);
   f_store(out + (4 * G + I) * kTileRows,
           f.has_add() ? f_fma(value, s.scale[half], s.add[half]) : f_mul(value, s.scale[half]));
   if constexpr (I < 3) {
@@ -179,10 +188,11 @@ void fill_panel(const PackedMatrix& matrix, const float* f8_scales, int64_t tile
       constexpr PackedFormat f = packed_format(T);
       for (int64_t b = k_begin / kBlock; b < (k_begin + count) / kBlock; ++b) {
         const uint8_t* header = packed + f.header_at(b);
-        if (part == 0) prefetch_lines<f.code_bytes()>(packed + f.codes_at(b + 2 * kExactBlocks));
+        if (part == 0) prefetch_lines<f.code_bytes()>(packed + f.codes_at(b + 8));
         VI codes[8];
         load_codes<T>(packed + f.codes_at(b) + part * kLanes * 4, codes);
-        const BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
+        BlockScales s = load_scales<T>(load_group<T>(header, part), header, b % f.group_blocks(), part);
+        for (VF& scale : s.scale) scale = f_mul(scale, f_set(0x1p-24f));
         store_weights<T>(codes, s, out + (b * kBlock - k_begin) * kTileRows + part * kLanes);
       }
     } else {
@@ -203,14 +213,27 @@ const float* f8_scales_of(const PackedMatrix& m, int64_t tile) {
   return m.f8_scales == nullptr ? nullptr : m.f8_scales + tile * kTileRows / 128 * ((m.cols + 127) / 128);
 }
 
+// Fetches into L2 the part of the panel from k on that falls to tokens [token, token + height) of `tokens`, so that it
+// is read while the panel before is multiplied.
+template <DType T>
+void prefetch_panel(const PackedMatrix& matrix, int64_t tile, int64_t tiles, int64_t k, int64_t token, int64_t height,
+                    int64_t tokens) {
+  constexpr int64_t k_bytes = kTileRows * info(T).block_bytes, lines = kExactBlocks * kBlock * k_bytes / 64;
+  const int64_t bytes = tile_bytes(T, matrix.cols), end = (token + height) * tiles * lines / tokens;
+  for (int64_t line = token * tiles * lines / tokens; line < end; ++line) {
+    const uint8_t* from = tile_at(matrix, tile + line / lines, bytes) + k * k_bytes + line % lines * 64;
+    _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T1);
+  }
+}
+
 // One panel's tiles for tokens [first, first + tokens), tokens <= kLinearTokens.
 template <DType T>
 void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, std::byte* scratch) {
-  static_assert((kExactTiles * kExactPanelFloats + kLinearTokens * kTotalsStride) * 4 <= kLinearScratchBytes);
+  static_assert((kExactTiles * kExactPanelFloats + kLinearTokens * kExactStride) * 4 <= kLinearScratchBytes);
   auto* totals = reinterpret_cast<float*>(scratch);
-  float* panel = totals + kLinearTokens * kTotalsStride;
+  float* panel = totals + kLinearTokens * kExactStride;
   const int64_t cols = job.weight.cols;
-  __builtin_memset(totals, 0, static_cast<size_t>(tokens * kTotalsStride * 4));
+  __builtin_memset(totals, 0, static_cast<size_t>(tokens * kExactStride * 4));
   for (int64_t k = 0; k < cols; k += kExactBlocks * kBlock) {
     const int64_t count = cols - k < kExactBlocks * kBlock ? cols - k : kExactBlocks * kBlock;
     for (int64_t t = 0; t < tiles; ++t) {
@@ -221,21 +244,18 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
     const bool last = k + count >= cols;
     const auto ahead = [&](int64_t token, int64_t height) {
       if (last) prefetch_outputs(job, tile, tiles, first + token, height);
+      if constexpr (info(T).is_float) prefetch_panel<T>(job.weight, tile, tiles, k + count, token, height, tokens);
     };
     // Outputs are stored while later tokens are multiplied, which hides their misses.
     const auto finished = [&](int64_t token, int64_t height) {
       if (!last) return;
       for (int64_t m = token; m < token + height; ++m) {
         for (int64_t t = 0; t < tiles; ++t) {
-          store_totals(job, tile + t, first + m, totals + m * kTotalsStride + t * kTileRows);
+          store_totals(job, tile + t, first + m, totals + m * kExactStride + t * kTileRows);
         }
       }
     };
-    if (tiles == kExactTiles) {
-      exact_pass<kExactVectors>(panel, x, job.x_stride, count, tokens, totals, ahead, finished);
-    } else {
-      exact_pass<kParts>(panel, x, job.x_stride, count, tokens, totals, ahead, finished);
-    }
+    exact_pass<kExactVectors>(panel, tiles * kParts, x, job.x_stride, count, tokens, totals, ahead, finished);
   }
 }
 
@@ -244,10 +264,10 @@ template <DType T>
 void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
   const int64_t bytes = tile_bytes(T, job.weight.cols);
   for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-    alignas(64) float totals[kStreamFloatTokens * kTotalsStride] = {};
+    alignas(64) float totals[kStreamFloatTokens * kExactStride] = {};
     const TileWeights<T> w{tile_at(job.weight, tile, bytes), f8_scales_of<T>(job.weight, tile), 0};
     add_tokens<TileWeights<T>, kParts, kStreamFloatTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
-    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kTotalsStride);
+    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kExactStride);
   }
 }
 
@@ -256,8 +276,9 @@ void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::
   if constexpr (info(T).is_float) {
     if (job.m >= 1 && job.m <= kStreamFloatTokens) return stream_floats<T>(job, tile_begin, tile_end);
   }
-  for (int64_t tile = tile_begin; tile < tile_end; tile += kExactTiles) {
-    const int64_t tiles = tile_end - tile < kExactTiles ? tile_end - tile : kExactTiles;
+  for (int64_t tile = tile_begin, tiles; tile < tile_end; tile += tiles) {
+    const int64_t left = tile_end - tile, panels = (left + kExactTiles - 1) / kExactTiles;
+    tiles = (left + panels - 1) / panels;
     for (int64_t first = 0; first < job.m; first += kLinearTokens) {
       const int64_t tokens = job.m - first < kLinearTokens ? job.m - first : kLinearTokens;
       exact_group<T>(job, tile, tiles, first, tokens, scratch);

@@ -89,7 +89,7 @@ template <DType T, int M>
 void stream_tokens(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   auto* early = reinterpret_cast<int32_t*>(scratch);
   if constexpr (kEarlySums<T, M>) {
-    if (early_sums_bytes<T>(job.weight.cols / kBlock, M) > kLinearScratchBytes) {  // K above 57,344
+    if (early_sums_bytes<T>(job.weight.cols / kBlock, M) > kLinearScratchBytes) {  // K above 81,920
       for (int64_t m = 0; m < M; ++m) stream_tokens<T, 1>(row_of(job, m), tile_begin, tile_end, scratch);
       return;
     }
