@@ -276,8 +276,10 @@ void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::
   if constexpr (info(T).is_float) {
     if (job.m >= 1 && job.m <= kStreamFloatTokens) return stream_floats<T>(job, tile_begin, tile_end);
   }
+  // Few tokens wait for the weights: four tiles side by side are 5 % slower to read than two (M = 1, from memory).
+  const int64_t most = job.m <= 8 && kExactTiles > 2 ? 2 : kExactTiles;
   for (int64_t tile = tile_begin, tiles; tile < tile_end; tile += tiles) {
-    const int64_t left = tile_end - tile, panels = (left + kExactTiles - 1) / kExactTiles;
+    const int64_t left = tile_end - tile, panels = (left + most - 1) / most;
     tiles = (left + panels - 1) / panels;
     for (int64_t first = 0; first < job.m; first += kLinearTokens) {
       const int64_t tokens = job.m - first < kLinearTokens ? job.m - first : kLinearTokens;
