@@ -48,13 +48,18 @@ BANTAM_INLINE void dot_groups(const uint8_t* planes, const ActBlock* acts, int64
   }
   if constexpr (step + 1 < steps) dot_groups<T, M, Half, G + 1>(planes, acts, stride, early, run, h);
 }
-// h[M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens. early: see kEarlySums.
-template <DType T, int M, int Half>
-BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64_t stride, const int32_t* early,
-                              VI* h) {
+// h[1][M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens. early: see kEarlySums.
+template <DType T, int M, int R, int Half>
+BANTAM_INLINE void dot_tokens(const uint8_t* planes, int64_t /*step*/, const ActBlock* acts, int64_t stride,
+                              const int32_t* early, VI (*h)[M]) {
+  static_assert(R == 1);
   VI run[M];
-  dot_groups<T, M, Half, Half * 4>(planes, acts, stride, early, run, h);
+  dot_groups<T, M, Half, Half * 4>(planes, acts, stride, early, run, h[0]);
 }
+template <DType T, int M>
+constexpr int kTilesAbreast = 1;
+
+#include "kernels/cpu/generic/linear_stream.inl.h"
 
 constexpr int64_t kGroupTiles = 1;
 constexpr int kFastVectors = 1;  // row vectors per register tile
