@@ -239,22 +239,14 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
   }
 }
 
-// Few tokens of a float type: each tile is read once, in order.
-template <DType T>
-void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
-  const int64_t bytes = tile_bytes(T, job.weight.cols);
-  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-    alignas(64) float totals[kStreamFloatTokens * kTotalsStride] = {};
-    const TileWeights<T> w{tile_at(job.weight, tile, bytes), f8_scales_of<T>(job.weight, tile), 0};
-    add_tokens<TileWeights<T>, kParts, kStreamFloatTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
-    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kTotalsStride);
-  }
-}
+#include "kernels/cpu/generic/linear_stream_floats.inl.h"
 
 template <DType T>
 void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   if constexpr (info(T).is_float) {
-    if (job.m >= 1 && job.m <= kStreamFloatTokens) return stream_floats<T>(job, tile_begin, tile_end);
+    if (job.m >= 1 && job.m <= kStreamFloatTokens) {
+      return stream_floats<T, kStreamFloatTokens>(job, tile_begin, tile_end);
+    }
   }
   for (int64_t tile = tile_begin; tile < tile_end; tile += kExactTiles) {
     const int64_t tiles = tile_end - tile < kExactTiles ? tile_end - tile : kExactTiles;
