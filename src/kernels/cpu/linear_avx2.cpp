@@ -31,30 +31,35 @@ BANTAM_INLINE VI dot_start(const ActBlock* a) {
 
 // h[M] of groups G.. of one block or half; run holds the int16 sums since the last widening.
 template <DType T, int M, int Half, int G>
-BANTAM_INLINE void dot_groups(const uint8_t* planes, const ActBlock* acts, int64_t stride, const int32_t* early,
-                              VI* run, VI* h) {
+BANTAM_INLINE void dot_groups(const uint8_t* planes, const ActBlock* const* acts, const int32_t* early, VI* run,
+                              VI* h) {
   constexpr int steps = 8 / packed_format(T).halves(), step = G % steps;
   const VI w = load_code<T, G>(planes), magnitudes = magnitudes_of<T>(w);
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) {
-    const VI product = products16<T>(w, magnitudes, i_broadcast(acts[m * stride].q + 4 * G));
+    const VI product = products16<T>(w, magnitudes, i_broadcast(acts[m]->q + 4 * G));
     run[m] = step % kRun<T> == 0 ? product : i_add16(run[m], product);
     if constexpr ((step + 1) % kRun<T> == 0) {
       if constexpr (step < kRun<T>) {
-        h[m] = kEarlyStarts<T, M> ? i_broadcast(early + m) : dot_start<T, Half>(acts + m * stride);
+        h[m] = kEarlyStarts<T, M> ? i_broadcast(early + m) : dot_start<T, Half>(acts[m]);
       }
       h[m] = i_add32(h[m], i_widen(run[m]));
     }
   }
-  if constexpr (step + 1 < steps) dot_groups<T, M, Half, G + 1>(planes, acts, stride, early, run, h);
+  if constexpr (step + 1 < steps) dot_groups<T, M, Half, G + 1>(planes, acts, early, run, h);
 }
-// h[M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens. early: see kEarlySums.
-template <DType T, int M, int Half>
-BANTAM_INLINE void dot_tokens(const uint8_t* planes, const ActBlock* acts, int64_t stride, const int32_t* early,
-                              VI* h) {
+// h[1][M] = kMagicBits + the integer dots of one block or half of one row vector with M tokens. early: see kEarlySums.
+template <DType T, int M, int R, int Half>
+BANTAM_INLINE void dot_tokens(const uint8_t* planes, int64_t /*step*/, const ActBlock* const* acts,
+                              const int32_t* early, VI (*h)[M]) {
+  static_assert(R == 1);
   VI run[M];
-  dot_groups<T, M, Half, Half * 4>(planes, acts, stride, early, run, h);
+  dot_groups<T, M, Half, Half * 4>(planes, acts, early, run, h[0]);
 }
+template <DType T, int M>
+constexpr int kTilesAbreast = 1;
+
+#include "kernels/cpu/generic/linear_stream.inl.h"
 
 constexpr int64_t kGroupTiles = 1;
 constexpr int kFastVectors = 1;  // row vectors per register tile

@@ -1,10 +1,10 @@
 // The exact kernels of a vector table: fp32 activations, weights dequantised as quant/ does, one FMA chain per output
 // and block of 32. Included inside the anonymous namespace and target region of linear_avx*.cpp.
 //
-// Float types with few tokens stream their tiles, converting in registers. Everything else fills a panel [k][16] of
-// kExactBlocks blocks with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x
-// up to 6 tokens: in AVX-512 4 x 6, 10 loads per 24 FMAs, against 8 per 12 in 2 x 6. With one or two tokens several
-// blocks run side by side: a block is a chain of 32 dependent FMAs.
+// Float types with few tokens: linear_stream_floats.inl.h. Everything else fills a panel [k][16] of kExactBlocks blocks
+// with f32 weights, then all tokens pass over it in register tiles of kExactVectors row vectors x up to 6 tokens: in
+// AVX-512 4 x 6, 10 loads per 24 FMAs, against 8 per 12 in 2 x 6. With one or two tokens several blocks run side by
+// side: a block is a chain of 32 dependent FMAs.
 
 constexpr int kExactVectors = kParts == 1 ? 4 : 2;   // row vectors per register tile
 constexpr int kExactTiles = kExactVectors / kParts;  // tiles per panel
@@ -33,9 +33,6 @@ struct PanelWeights {
   BANTAM_INLINE VF load(int64_t k, int r) const {
     return f_load(panel + r * kVectorStep + (k + Odd) * kTileRows);
   }
-  template <int C>
-  BANTAM_INLINE void ahead(int64_t) const {}
-  BANTAM_INLINE PanelWeights from(int64_t k) const { return {panel + k * kTileRows}; }
 };
 template <DType T>
 struct TileWeights {
@@ -50,21 +47,13 @@ struct TileWeights {
     }
     return w;
   }
-  // Fetches what a stream of C blocks side by side reads about 2 KiB later, when it reads elements k and k + 1.
-  template <int C>
-  BANTAM_INLINE void ahead(int64_t k) const {
-    constexpr int64_t size = info(T).block_bytes, later = C * kBlock * size >= 128 ? C * kBlock : 128 / size;
-    prefetch_lines<2 * kTileRows * size>(tile + (first + k + later) * kTileRows * size);
-  }
-  BANTAM_INLINE TileWeights from(int64_t k) const { return {tile, f8_scales, first + k}; }
 };
 
 // sum += element k + Odd of C blocks.
-template <int Odd, class Weights, int R, int N, int C>
-BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stride, int64_t k, VF (&sum)[C][R][N]) {
+template <int Odd, int R, int N, int C>
+BANTAM_INLINE void add_products(PanelWeights w, const float* x, int64_t x_stride, int64_t k, VF (&sum)[C][R][N]) {
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c) {
-    if constexpr (!Odd) w.template ahead<C>(c * kBlock + k);
     VF v[R];
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) v[r] = w.template load<Odd>(c * kBlock + k, r);
@@ -78,8 +67,8 @@ BANTAM_INLINE void add_products(const Weights& w, const float* x, int64_t x_stri
 }
 
 // totals [N][kExactStride] += the sums of C blocks of `count` k each, blocks in order. REQUIRES: count == 32 if C > 1.
-template <class Weights, int R, int N, int C>
-BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride, int64_t count, float* totals) {
+template <int R, int N, int C>
+BANTAM_INLINE void add_blocks(PanelWeights w, const float* x, int64_t x_stride, int64_t count, float* totals) {
   VF sum[C][R][N];
 #pragma GCC unroll 24
   for (int i = 0; i < C * R * N; ++i) sum[i / (R * N)][i / N % R][i % N] = f_zero();
@@ -96,16 +85,16 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
     for (; k + 8 <= count; k += 8) {
 #pragma GCC unroll 4
       for (int64_t i = 0; i < 8; i += 2) {
-        add_products<0, Weights, R, N, C>(w, x, x_stride, k + i, sum);
-        add_products<1, Weights, R, N, C>(w, x, x_stride, k + i, sum);
+        add_products<0, R, N, C>(w, x, x_stride, k + i, sum);
+        add_products<1, R, N, C>(w, x, x_stride, k + i, sum);
       }
     }
   }
   for (; k + 2 <= count; k += 2) {
-    add_products<0, Weights, R, N, C>(w, x, x_stride, k, sum);
-    add_products<1, Weights, R, N, C>(w, x, x_stride, k, sum);
+    add_products<0, R, N, C>(w, x, x_stride, k, sum);
+    add_products<1, R, N, C>(w, x, x_stride, k, sum);
   }
-  if (k < count) add_products<0, Weights, R, N, C>(w, x, x_stride, k, sum);
+  if (k < count) add_products<0, R, N, C>(w, x, x_stride, k, sum);
 #pragma GCC unroll 4
   for (int c = 0; c < C; ++c) {
 #pragma GCC unroll 24
@@ -119,24 +108,24 @@ BANTAM_INLINE void add_blocks(const Weights& w, const float* x, int64_t x_stride
 }
 
 // `count` k from the start of w, as whole blocks (C at a time while they last) and a shorter one at the end.
-template <class Weights, int R, int N>
-void add_run(Weights w, const float* x, int64_t x_stride, int64_t count, float* totals) {
+template <int R, int N>
+void add_run(PanelWeights w, const float* x, int64_t x_stride, int64_t count, float* totals) {
   constexpr int C = R * N <= 2 ? 4 : R * N <= 4 ? 2 : 1;
   int64_t k = 0;
   for (; k + C * kBlock <= count; k += C * kBlock) {
-    add_blocks<Weights, R, N, C>(w.from(k), x + k, x_stride, kBlock, totals);
+    add_blocks<R, N, C>({w.panel + k * kTileRows}, x + k, x_stride, kBlock, totals);
   }
   for (; k < count; k += kBlock) {
-    add_blocks<Weights, R, N, 1>(w.from(k), x + k, x_stride, count - k < kBlock ? count - k : kBlock, totals);
+    add_blocks<R, N, 1>({w.panel + k * kTileRows}, x + k, x_stride, count - k < kBlock ? count - k : kBlock, totals);
   }
 }
 
-template <class Weights, int R, int N>
-void add_tokens(const Weights& w, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals) {
+template <int R, int N>
+void add_tokens(PanelWeights w, const float* x, int64_t x_stride, int64_t count, int64_t tokens, float* totals) {
   if constexpr (N > 1) {
-    if (tokens < N) return add_tokens<Weights, R, N - 1>(w, x, x_stride, count, tokens, totals);
+    if (tokens < N) return add_tokens<R, N - 1>(w, x, x_stride, count, tokens, totals);
   }
-  add_run<Weights, R, N>(w, x, x_stride, count, totals);
+  add_run<R, N>(w, x, x_stride, count, totals);
 }
 
 // All tokens over one panel of `count` k, in register tiles of nearly equal height; before and after each, ahead(token,
@@ -153,8 +142,7 @@ void exact_pass(const float* panel, int64_t vectors, const float* x, int64_t x_s
   for (int64_t i = 0, done = 0; i < tiles; ++i) {
     const int64_t height = (tokens - done + tiles - i - 1) / (tiles - i);
     ahead(done, height);
-    add_tokens<PanelWeights, R, 6>(PanelWeights{panel}, x + done * x_stride, x_stride, count, height,
-                                   totals + done * kExactStride);
+    add_tokens<R, 6>({panel}, x + done * x_stride, x_stride, count, height, totals + done * kExactStride);
     finished(done, height);
     done += height;
   }
@@ -259,22 +247,14 @@ void exact_group(const LinearJob& job, int64_t tile, int64_t tiles, int64_t firs
   }
 }
 
-// Few tokens of a float type: each tile is read once, in order.
-template <DType T>
-void stream_floats(const LinearJob& job, int64_t tile_begin, int64_t tile_end) {
-  const int64_t bytes = tile_bytes(T, job.weight.cols);
-  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-    alignas(64) float totals[kStreamFloatTokens * kExactStride] = {};
-    const TileWeights<T> w{tile_at(job.weight, tile, bytes), f8_scales_of<T>(job.weight, tile), 0};
-    add_tokens<TileWeights<T>, kParts, kStreamFloatTokens>(w, job.x, job.x_stride, job.weight.cols, job.m, totals);
-    for (int64_t m = 0; m < job.m; ++m) store_totals(job, tile, m, totals + m * kExactStride);
-  }
-}
+#include "kernels/cpu/generic/linear_stream_floats.inl.h"
 
 template <DType T>
 void run_exact(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   if constexpr (info(T).is_float) {
-    if (job.m >= 1 && job.m <= kStreamFloatTokens) return stream_floats<T>(job, tile_begin, tile_end);
+    if (job.m >= 1 && job.m <= kStreamFloatTokens) {
+      return stream_floats<T, kStreamFloatTokens>(job, tile_begin, tile_end);
+    }
   }
   // Few tokens wait for the weights: four tiles side by side are 5 % slower to read than two (M = 1, from memory).
   const int64_t most = job.m <= 8 && kExactTiles > 2 ? 2 : kExactTiles;
