@@ -173,20 +173,35 @@ BANTAM_INLINE void load_pair_scales(const PanelScales<T>& unit, PairScales& s) {
   }
 }
 
-// total += unit `unit` of a run for kQuarterTokens tokens from token First of half Half on.
+// Four tokens' values in each quarter of a vector, and one of them in every lane: permutes run on port 5, whereas the
+// load ports, which broadcasts of single values would take, are as busy as port 0.
+BANTAM_INLINE VF load_four(const float* from) {
+  return _mm512_broadcast_f32x4(_mm_load_ps(from));
+}
+template <int N>
+BANTAM_INLINE VF spread(VF four) {
+  return _mm512_permute_ps(four, N * 0x55);
+}
+
+// total += unit `unit` of a run for kQuarterTokens tokens, from the N-th on, that start with token First of half Half.
+// d, sum: those of the tokens.
+template <DType T, int Half, int First, int N = 0>
+BANTAM_INLINE void scale_tokens(VF d, VF sum, const Sums& sums, int unit, const PairScales& s, Totals& total) {
+#pragma GCC unroll 2
+  for (int r = 0; r < kPairTiles; ++r) {
+    const int32_t* h = sums.h[unit % kSumUnits][r][Half * kHalfTokens + First + N];
+    VF t = f_fma(f_from_bits(i_load(h)), s.scale[r], s.shift[r]);
+    if constexpr (packed_format(T).has_add()) t = f_fma(spread<N>(sum), s.add[r], t);
+    total[First + N][r] = f_fma(t, spread<N>(d), total[First + N][r]);
+  }
+  if constexpr (N + 1 < kQuarterTokens) scale_tokens<T, Half, First, N + 1>(d, sum, sums, unit, s, total);
+}
 template <DType T, int Half, int First>
 BANTAM_INLINE void scale_unit(const ActTile& a, const Sums& sums, int unit, const PairScales& s, Totals& total) {
+  static_assert(kQuarterTokens == 4);
   constexpr int token = Half * kHalfTokens + First;
-#pragma GCC unroll 4
-  for (int n = 0; n < kQuarterTokens; ++n) {
-    const VF d = f_set(a.d[token + n]);
-#pragma GCC unroll 2
-    for (int r = 0; r < kPairTiles; ++r) {
-      VF t = f_fma(f_from_bits(i_load(sums.h[unit % kSumUnits][r][token + n])), s.scale[r], s.shift[r]);
-      if constexpr (packed_format(T).has_add()) t = f_fma(f_set(a.sum[token + n]), s.add[r], t);
-      total[First + n][r] = f_fma(t, d, total[First + n][r]);
-    }
-  }
+  const VF d = load_four(a.d + token), sum = packed_format(T).has_add() ? load_four(a.sum + token) : d;
+  scale_tokens<T, Half, First>(d, sum, sums, unit, s, total);
 }
 
 BANTAM_INLINE void load_totals(const float* from, Totals& total) {
