@@ -10,9 +10,9 @@
 //   tile unit   16 (one A row a cycle, whatever K is), latency 52
 //   port 0      32 = 16 x 2 FMA: while tile instructions are in flight, port 5 takes no multiplications
 //   store port  16, + 4 for the running totals
-//   load ports  31: C 8, A 4 (shared by two tiles), B 4, sums 8, d 4, totals 2, scales 1
+//   load ports  28: C 8, A 4 (shared by two tiles), B 4, sums 8, d 1, totals 2, scales 1
 // A loop of nothing else, in L1 and in assembly, takes 12 ns (about 40 cycles) in whatever order its parts stand; with
-// activations from L2, unpacking and outputs the kernel takes 20 (docs/log.md).
+// activations from L2, unpacking and outputs the kernel takes 18 to 20 (docs/log.md).
 // What makes the units overlap: four C registers, each stored two units after its product was issued (in the order
 // store, load, multiply), sums that are scaled one run of units after they were stored, FMAs between tile instructions,
 // which would else wait behind 64 FMAs in the scheduler, and everything at fixed offsets from few pointers.
