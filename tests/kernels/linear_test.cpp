@@ -78,9 +78,9 @@ std::vector<float> run(const Table& table, const TestMatrix& w, const Activation
 struct Shape2 {
   int64_t rows, cols, m;
 };
-const Shape2 kShapes[] = {{1, 32, 1},     {15, 64, 2},    {17, 96, 3},    {33, 256, 5}, {48, 288, 6},
-                          {16, 1, 4},     {31, 77, 7},    {64, 512, 8},   {33, 768, 9}, {100, 256, 16},
-                          {33, 2560, 33}, {40, 1056, 13}, {289, 1280, 10}};
+const Shape2 kShapes[] = {{1, 32, 1},     {15, 64, 2},    {17, 96, 3},     {33, 256, 5},    {48, 288, 6},
+                          {16, 1, 4},     {31, 77, 7},    {64, 512, 8},    {33, 768, 9},    {100, 256, 16},
+                          {33, 2560, 33}, {40, 1056, 13}, {289, 1280, 10}, {33, 1280, 100}, {48, 352, 81}};
 
 class LinearTest : public ::testing::TestWithParam<DType> {
  protected:

@@ -10,9 +10,9 @@
 //   tile unit   16 (one A row a cycle, whatever K is), latency 52
 //   port 0      32 = 16 x 2 FMA: while tile instructions are in flight, port 5 takes no multiplications
 //   store port  16, + 4 for the running totals
-//   load ports  31: C 8, A 4 (shared by two tiles), B 4, sums 8, d 4, totals 2, scales 1
+//   load ports  28: C 8, A 4 (shared by two tiles), B 4, sums 8, d 1, totals 2, scales 1
 // A loop of nothing else, in L1 and in assembly, takes 12 ns (about 40 cycles) in whatever order its parts stand; with
-// activations from L2, unpacking and outputs the kernel takes 20 (docs/log.md).
+// activations from L2, unpacking and outputs the kernel takes 18 to 20 (docs/log.md).
 // What makes the units overlap: four C registers, each stored two units after its product was issued (in the order
 // store, load, multiply), sums that are scaled one run of units after they were stored, FMAs between tile instructions,
 // which would else wait behind 64 FMAs in the scheduler, and everything at fixed offsets from few pointers.
@@ -65,52 +65,46 @@ void store_many(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first
   _mm_sfence();  // before the barrier that follows says that they are there
 }
 
-// What to fetch while blocks [b, b + kRunBlocks) of a pair are multiplied: the pair's next run into L1, the one after
-// it into L2; at the end of the tiles those of the pair `step` tiles further.
+// What to fetch while a panel of a pair is multiplied in `steps`: `count` blocks from `block` on of the same pair, or,
+// past its end, the first of the pair at tile `after`.
 template <DType T>
-Fetch fetch_of(const PackedMatrix& w, int64_t tile, int64_t step, int64_t b) {
+Fetch fetch_of(const PackedMatrix& w, int64_t tile, int64_t after, int64_t block, int64_t count, int64_t steps) {
   constexpr PackedFormat f = packed_format(T);
-  const int64_t bytes = tile_bytes(T, w.cols), run = kRunBlocks<T> * f.group_bytes() / f.group_blocks();
-  const int64_t at = b / kRunBlocks<T> * run;
-  const auto place = [&](int64_t tile_at, int64_t from) {
-    return reinterpret_cast<const uint8_t*>(w.data) + tile_at * bytes + from + (from >= bytes ? (step - 1) * bytes : 0);
-  };
-  return {{place(tile, at + run), place(tile + 1, at + run)},
-          {place(tile, at + 2 * run), place(tile + 1, at + 2 * run)}};
+  const int64_t bytes = tile_bytes(T, w.cols);
+  if (block >= w.cols / kBlock) tile = after, block = 0;
+  const auto* data = reinterpret_cast<const uint8_t*>(w.data) + tile * bytes;
+  const uint8_t* from = data + block * f.group_bytes() / f.group_blocks();
+  const int64_t lines = count * f.group_bytes() / f.group_blocks() / 64 + 1;
+  return {.from = {from, from + bytes}, .lines = lines, .a_step = (lines + steps - 1) / steps};
 }
 
 // Tiles [tile, tile + tiles), up to kTurnPairs pairs (a last single tile is taken twice), for tokens [first, first +
 // tokens).
-template <DType T, int Halves>
+template <DType T>
 void run_pairs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, Scratch<T>* s) {
   const int64_t blocks = job.weight.cols / kBlock, pairs = (tiles + 1) / 2;
   const int64_t token_tiles = (tokens + kTileTokens - 1) / kTileTokens;
-  const int64_t panel_blocks = token_tiles <= kFewTokenTiles ? kRunBlocks<T> : kPanelBlocks;
+  const bool many = token_tiles > kFewTokenTiles;
+  const int64_t panel_blocks = many ? kPanelBlocks : kRunBlocks<T>, steps = panel_blocks * kUnits<T> * token_tiles;
   __builtin_memset(s->totals, 0, static_cast<size_t>(pairs * token_tiles * kTileTokens) * sizeof s->totals[0]);
-  Pipeline<T, Halves> pipeline;
+  Run<T> run = {.low = &s->sums[0], .high = &s->sums[1], .next = &s->sums[2]};
   int slot = 0;
   for (int64_t b = 0; b < blocks; b += panel_blocks) {
-    const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks, units = count * kUnits<T>;
+    const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks;
     for (int64_t p = 0; p < pairs; ++p, slot ^= 1) {
-      // With few tokens both panels lie side by side: together with sums and activations they fit L1.
-      PanelUnit<T>* panel = s->panels[0] + slot * panel_blocks * kUnits<T>;
-      unpack_pair<T>(job.weight, tile + 2 * p, tiles - 2 * p < kPairTiles ? 1 : kPairTiles, b, count, panel_blocks,
-                     panel);
-      const Fetch fetch = fetch_of<T>(job.weight, tile + 2 * p, tiles, b);
-      for (int64_t m = 0; m < token_tiles; ++m) {
-        const ActTile* acts = job.tiles + (first / kTileTokens + m) * job.tiles_stride + b;
-        for (int64_t u = 0; u < units; u += kRunUnits) {
-          pipeline.push({.units = static_cast<int>(units - u < kRunUnits ? units - u : kRunUnits),
-                         .panel = panel + u,
-                         .acts = acts + u / kUnits<T>,
-                         .totals = s->totals[(p * token_tiles + m) * kTileTokens],
-                         .sums = &s->sums[pipeline.buffer]},
-                        m == 0 && panel_blocks == kRunBlocks<T> ? &fetch : nullptr);
-        }
-      }
+      const int64_t at = tile + kPairTiles * p, here = tiles - kPairTiles * p < kPairTiles ? 1 : kPairTiles;
+      unpack_pair<T>(job.weight, at, here, b, count, s->codes, s->scales[slot]);
+      multiply_panel<T>({.codes = s->codes,
+                         .scales = s->scales[slot],
+                         .units = count * kUnits<T>,
+                         .acts = job.tiles + first / kTileTokens * job.tiles_stride + b,
+                         .acts_stride = job.tiles_stride,
+                         .totals = s->totals[p * token_tiles * kTileTokens],
+                         .token_tiles = token_tiles},
+                        many, fetch_of<T>(job.weight, at, at + tiles, b + panel_blocks, panel_blocks, steps), run);
     }
   }
-  pipeline.finish();
+  finish(run);
   for (int64_t p = 0; p < pairs; ++p) {
     const int64_t here = tiles - 2 * p < kPairTiles ? 1 : kPairTiles;
     store_many(job, tile + 2 * p, here, first, tokens, s->totals[p * token_tiles * kTileTokens]);
@@ -125,10 +119,10 @@ int64_t pass_tokens(int64_t cols) {
   return fit < 64 ? 64 : fit > kLinearTokens ? kLinearTokens : fit;
 }
 
-template <DType T, int Halves>
+template <DType T>
 void run_tiles(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
   static_assert(sizeof(Scratch<T>) <= kLinearScratchBytes);
-  static constexpr TileConfig config = tile_config(Halves, kUnits<T>);
+  static constexpr TileConfig config = tile_config(kUnits<T>);
   _tile_loadconfig(&config);
   const int64_t most = pass_tokens(job.weight.cols), passes = (job.m + most - 1) / most;
   const int64_t pass = (job.m + passes * kTileTokens - 1) / (passes * kTileTokens) * kTileTokens;
@@ -137,16 +131,10 @@ void run_tiles(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::
     const int64_t tokens = job.m - first < pass ? job.m - first : pass;
     for (int64_t tile = tile_begin; tile < tile_end; tile += step) {
       const int64_t tiles = tile_end - tile < step ? tile_end - tile : step;
-      run_pairs<T, Halves>(job, tile, tiles, first, tokens, reinterpret_cast<Scratch<T>*>(scratch));
+      run_pairs<T>(job, tile, tiles, first, tokens, reinterpret_cast<Scratch<T>*>(scratch));
     }
   }
   _tile_release();  // an idle thread's tiles need no saving
-}
-
-template <DType T>
-void run_type(const LinearJob& job, int64_t tile_begin, int64_t tile_end, std::byte* scratch) {
-  if (job.m <= kHalfTokens) return run_tiles<T, 1>(job, tile_begin, tile_end, scratch);
-  return run_tiles<T, 2>(job, tile_begin, tile_end, scratch);
 }
 
 // Whether tiles beat vectors. q3_k's vectors are the fastest of the types with scales per 16: even at 12 rows.
@@ -186,29 +174,29 @@ void run_fast_amx(const LinearJob& job, int64_t tile_begin, int64_t tile_end, st
   }
   switch (dtype) {
     case DType::kQ8_0:
-      return run_type<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ8_0>(job, tile_begin, tile_end, scratch);
     case DType::kQ4_0:
-      return run_type<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ4_0>(job, tile_begin, tile_end, scratch);
     case DType::kQ4_1:
-      return run_type<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ4_1>(job, tile_begin, tile_end, scratch);
     case DType::kQ5_0:
-      return run_type<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ5_0>(job, tile_begin, tile_end, scratch);
     case DType::kQ5_1:
-      return run_type<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ5_1>(job, tile_begin, tile_end, scratch);
     case DType::kQ4_K:
-      return run_type<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ4_K>(job, tile_begin, tile_end, scratch);
     case DType::kQ5_K:
-      return run_type<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ5_K>(job, tile_begin, tile_end, scratch);
     case DType::kQ3_K:
-      return run_type<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ3_K>(job, tile_begin, tile_end, scratch);
     case DType::kQ6_K:
-      return run_type<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kQ6_K>(job, tile_begin, tile_end, scratch);
     case DType::kBQ4:
-      return run_type<DType::kBQ4>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kBQ4>(job, tile_begin, tile_end, scratch);
     case DType::kIQ4_NL:
-      return run_type<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kIQ4_NL>(job, tile_begin, tile_end, scratch);
     default:
-      return run_type<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
+      return run_tiles<DType::kIQ4_XS>(job, tile_begin, tile_end, scratch);
   }
 }
 

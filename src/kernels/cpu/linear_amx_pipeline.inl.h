@@ -1,16 +1,17 @@
 // The pipeline of matrix-tile products: what a unit is, how units are unpacked, multiplied and scaled. Included inside
 // the anonymous namespace and target region of linear_amx.cpp, whose banner says how the units of a core overlap.
 //
-// A unit is what has one scale, a block of 32 k or half of one, of a pair of row tiles for 16 tokens (or 8, when there
-// are no more); a run is up to kRunUnits of them. While a run is multiplied, the sums of the one before are scaled and
-// added.
+// A unit is what has one scale, a block of 32 k or half of one, of a pair of row tiles for 16 tokens; a run is up to
+// kRunUnits of them. While a run is multiplied, the sums of the one before are scaled and added. A panel is up to
+// kPanelBlocks blocks of the pair, unpacked, which all token tiles pass. Its codes lie in one place and sums in
+// three halves of runs, so that with a token tile's activations, the next one's and its totals they fit L1 (48 KiB).
 
 constexpr int kPairTiles = 2;        // row tiles worked on together: they share A and d
 constexpr int kRunUnits = 4;         // units whose sums are scaled together
 constexpr int64_t kPanelBlocks = 8;  // of a panel when there are many tokens; with few a panel is one run
 constexpr int64_t kTotalsStride = kPairTiles * kTileRows;
 // With few tokens the pairs of tiles that are streamed in turns: linear_fast.inl.h's kStreams.
-constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 5;
+constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 4;
 constexpr int64_t kStreamedTokens = 64;  // from here on outputs are stored past the caches
 
 template <DType T>
@@ -20,24 +21,29 @@ constexpr int kRunBlocks = kRunUnits / kUnits<T>;
 
 // One unit of two tiles. codes: signed bytes, 16 rows x 4 k a line.
 template <DType T>
-struct PanelUnit {
-  alignas(64) int8_t codes[kPairTiles][8 / kUnits<T>][64];
-  float scale[kPairTiles][kTileRows], shift[kPairTiles][kTileRows];
+struct PanelCodes {
+  alignas(64) int8_t line[kPairTiles][8 / kUnits<T>][64];
+};
+template <DType T>
+struct PanelScales {
+  alignas(64) float scale[kPairTiles][kTileRows];
+  float shift[kPairTiles][kTileRows];
   float add[packed_format(T).has_add() ? kPairTiles : 1][kTileRows];
 };
 
-// Sums of one run: [unit][tile][token][row].
+// Sums of half a run: [unit][tile][token][row].
+constexpr int kSumUnits = kRunUnits / 2;
 struct Sums {
-  alignas(64) int32_t h[kRunUnits][kPairTiles][kTileTokens][kTileRows];
+  alignas(64) int32_t h[kSumUnits][kPairTiles][kTileTokens][kTileRows];
 };
 
-// What a call lays out in its scratch. Totals of pair p's token tile m: totals[p * (few tiles) + m].
+// What a call lays out in its scratch. Totals of pair p's token tile m: totals[p * (token tiles) + m].
 template <DType T>
 struct Scratch {
+  PanelCodes<T> codes[kPanelBlocks * kUnits<T>];
+  Sums sums[3];                                        // both halves of the run before, the first of the present one
+  PanelScales<T> scales[2][kPanelBlocks * kUnits<T>];  // of the panel multiplied, and of its predecessor's last run
   float totals[kLinearTokens][kTotalsStride];
-  PanelUnit<T> panels[2][kPanelBlocks *
-                         kUnits<T>];  // the one multiplied, and the one before: its last sums may wait for scaling
-  Sums sums[2];
 };
 
 // What every sum starts from, all rows alike. (TILEZERO would need an addition per sum; moreover it makes products wait
@@ -49,10 +55,10 @@ alignas(64) constexpr int32_t kMagicLine[16] = {kMagicBits, kMagicBits, kMagicBi
 constexpr int kHalfTokens = kTileTokens / 2, kQuarterTokens = kTileTokens / 4;
 
 // Tile registers: 0..3 sums (even and odd units x two tiles), 4..5 activations of even and odd units, 6..7 codes.
-// Halves: 8 or 16 tokens. units: of a block.
-constexpr TileConfig tile_config(int halves, int units) {
+// units: of a block.
+constexpr TileConfig tile_config(int units) {
   TileConfig c;
-  for (int i = 0; i < 6; ++i) c.rows[i] = static_cast<uint8_t>(halves * kHalfTokens);
+  for (int i = 0; i < 6; ++i) c.rows[i] = kTileTokens;
   for (int i = 4; i < 6; ++i) c.row_bytes[i] = static_cast<uint16_t>(kBlock / units);
   for (int i = 6; i < 8; ++i) c.rows[i] = static_cast<uint8_t>(8 / units);
   return c;
@@ -76,9 +82,9 @@ template <DType T>
 constexpr bool kPlainNibbles = packed_format(T).nibbles&& packed_format(T).bits == 4;
 // out: the block's units.
 template <DType T, int G = 0>
-BANTAM_INLINE void store_codes(const uint8_t* planes, int place, PanelUnit<T>* out) {
+BANTAM_INLINE void store_codes(const uint8_t* planes, int place, PanelCodes<T>* out) {
   constexpr int lines = 8 / kUnits<T>;
-  int8_t* line = out[G / lines].codes[place][G % lines];
+  int8_t* line = out[G / lines].line[place][G % lines];
   if constexpr (kPlainNibbles<T>) {
     i_store(line, signed_nibbles<T, G>(planes));
   } else {
@@ -87,66 +93,49 @@ BANTAM_INLINE void store_codes(const uint8_t* planes, int place, PanelUnit<T>* o
   if constexpr (G < 7) store_codes<T, G + 1>(planes, place, out);
 }
 
-// ahead: bytes from the block to what L1, and twice that to what L2 is to fetch; 0: nothing.
 template <DType T>
-BANTAM_INLINE void unpack_block(const uint8_t* tile, int64_t block, int place, int64_t ahead, PanelUnit<T>* out) {
+BANTAM_INLINE void unpack_block(const uint8_t* tile, int64_t block, int place, PanelCodes<T>* codes,
+                                PanelScales<T>* scales) {
   constexpr PackedFormat f = packed_format(T);
-  const uint8_t *header = tile + f.header_at(block), *planes = tile + f.codes_at(block);
-  if (ahead > 0) {
-    prefetch_lines<f.code_bytes(), _MM_HINT_T1>(planes + 2 * ahead);
-    prefetch_lines<f.code_bytes()>(planes + ahead);
-  }
-  store_codes<T>(planes, place, out);
+  const uint8_t* header = tile + f.header_at(block);
+  store_codes<T>(tile + f.codes_at(block), place, codes);
   const BlockScales s = load_scales<T>(load_group<T>(header, 0), header, block % f.group_blocks(), 0);
   for (int h = 0; h < kUnits<T>; ++h) {
-    f_store(out[h].scale[place], s.scale[h]);
-    f_store(out[h].shift[place], shift_of(s.scale[h]));
-    if constexpr (f.has_add()) f_store(out[h].add[place], s.add[h]);
+    f_store(scales[h].scale[place], s.scale[h]);
+    f_store(scales[h].shift[place], shift_of(s.scale[h]));
+    if constexpr (f.has_add()) f_store(scales[h].add[place], s.add[h]);
   }
 }
 
-// Blocks [block, block + count) of a pair of tiles, of which the last may be missing. stride: blocks from one panel of
-// the pair to the next. out: their units.
+// Blocks [block, block + count) of a pair of tiles, of which the last may be missing.
 template <DType T>
-void unpack_pair(const PackedMatrix& w, int64_t tile, int64_t tiles, int64_t block, int64_t count, int64_t stride,
-                 PanelUnit<T>* out) {
-  constexpr PackedFormat f = packed_format(T);
+void unpack_pair(const PackedMatrix& w, int64_t tile, int64_t tiles, int64_t block, int64_t count, PanelCodes<T>* codes,
+                 PanelScales<T>* scales) {
   const int64_t bytes = tile_bytes(T, w.cols);
-  const int64_t ahead = stride > kRunBlocks<T> ? stride * f.group_bytes() / f.group_blocks() : 0;
   for (int64_t r = 0; r < kPairTiles; ++r) {
     const auto* from = reinterpret_cast<const uint8_t*>(w.data) + (tile + (r < tiles ? r : 0)) * bytes;
     for (int64_t i = 0; i < count; ++i) {
-      unpack_block<T>(from, block + i, static_cast<int>(r), ahead, out + i * kUnits<T>);
+      unpack_block<T>(from, block + i, static_cast<int>(r), codes + i * kUnits<T>, scales + i * kUnits<T>);
     }
   }
   finish_stores();
 }
 
-// One run: up to kRunUnits units of a panel for one token tile.
-template <DType T>
-struct Run {
-  int units = 0;
-  const PanelUnit<T>* panel = nullptr;
-  const ActTile* acts = nullptr;  // of its first unit's block
-  float* totals = nullptr;
-  Sums* sums = nullptr;
-};
-
 // Loads the operands of unit S, stores what sum register R of its pair holds, multiplies into that register.
 template <DType T, int S>
-BANTAM_INLINE void load_operands(const ActTile* acts, const PanelUnit<T>* panel) {
+BANTAM_INLINE void load_operands(const ActTile* acts, const PanelCodes<T>* codes) {
   const int8_t* q = acts[S / kUnits<T>].q[0] + S % kUnits<T> * (kBlock / kUnits<T>);
   if constexpr (S % 2 == 0) {
     _tile_loadd(4, q, kBlock);
   } else {
     _tile_loadd(5, q, kBlock);
   }
-  _tile_loadd(6, panel[S].codes[0], 64);
-  _tile_loadd(7, panel[S].codes[1], 64);
+  _tile_loadd(6, codes[S].line[0], 64);
+  _tile_loadd(7, codes[S].line[1], 64);
 }
 template <int S, int R>
 BANTAM_INLINE void store_sums(Sums* sums, int unit) {
-  auto* to = sums->h[unit][R];
+  auto* to = sums->h[unit % kSumUnits][R];
   if constexpr (S % 2 == 0 && R == 0) _tile_stored(0, to, 64);
   if constexpr (S % 2 == 0 && R == 1) _tile_stored(1, to, 64);
   if constexpr (S % 2 == 1 && R == 0) _tile_stored(2, to, 64);
@@ -175,7 +164,7 @@ struct PairScales {
   VF scale[kPairTiles], shift[kPairTiles], add[kPairTiles];
 };
 template <DType T>
-BANTAM_INLINE void load_pair_scales(const PanelUnit<T>& unit, PairScales& s) {
+BANTAM_INLINE void load_pair_scales(const PanelScales<T>& unit, PairScales& s) {
 #pragma GCC unroll 2
   for (int r = 0; r < kPairTiles; ++r) {
     s.scale[r] = f_load(unit.scale[r]);
@@ -184,20 +173,35 @@ BANTAM_INLINE void load_pair_scales(const PanelUnit<T>& unit, PairScales& s) {
   }
 }
 
-// total += unit `unit` of a run for kQuarterTokens tokens from token First of half Half on.
+// Four tokens' values in each quarter of a vector, and one of them in every lane: permutes run on port 5, whereas the
+// load ports, which broadcasts of single values would take, are as busy as port 0.
+BANTAM_INLINE VF load_four(const float* from) {
+  return _mm512_broadcast_f32x4(_mm_load_ps(from));
+}
+template <int N>
+BANTAM_INLINE VF spread(VF four) {
+  return _mm512_permute_ps(four, N * 0x55);
+}
+
+// total += unit `unit` of a run for kQuarterTokens tokens, from the N-th on, that start with token First of half Half.
+// d, sum: those of the tokens.
+template <DType T, int Half, int First, int N = 0>
+BANTAM_INLINE void scale_tokens(VF d, VF sum, const Sums& sums, int unit, const PairScales& s, Totals& total) {
+#pragma GCC unroll 2
+  for (int r = 0; r < kPairTiles; ++r) {
+    const int32_t* h = sums.h[unit % kSumUnits][r][Half * kHalfTokens + First + N];
+    VF t = f_fma(f_from_bits(i_load(h)), s.scale[r], s.shift[r]);
+    if constexpr (packed_format(T).has_add()) t = f_fma(spread<N>(sum), s.add[r], t);
+    total[First + N][r] = f_fma(t, spread<N>(d), total[First + N][r]);
+  }
+  if constexpr (N + 1 < kQuarterTokens) scale_tokens<T, Half, First, N + 1>(d, sum, sums, unit, s, total);
+}
 template <DType T, int Half, int First>
 BANTAM_INLINE void scale_unit(const ActTile& a, const Sums& sums, int unit, const PairScales& s, Totals& total) {
+  static_assert(kQuarterTokens == 4);
   constexpr int token = Half * kHalfTokens + First;
-#pragma GCC unroll 4
-  for (int n = 0; n < kQuarterTokens; ++n) {
-    const VF d = f_set(a.d[token + n]);
-#pragma GCC unroll 2
-    for (int r = 0; r < kPairTiles; ++r) {
-      VF t = f_fma(f_from_bits(i_load(sums.h[unit][r][token + n])), s.scale[r], s.shift[r]);
-      if constexpr (packed_format(T).has_add()) t = f_fma(f_set(a.sum[token + n]), s.add[r], t);
-      total[First + n][r] = f_fma(t, d, total[First + n][r]);
-    }
-  }
+  const VF d = load_four(a.d + token), sum = packed_format(T).has_add() ? load_four(a.sum + token) : d;
+  scale_tokens<T, Half, First>(d, sum, sums, unit, s, total);
 }
 
 BANTAM_INLINE void load_totals(const float* from, Totals& total) {
@@ -215,88 +219,86 @@ BANTAM_INLINE void save_totals(float* to, const Totals& total) {
   }
 }
 
-// Step S of a full run with 16 tokens: multiplies unit S of the present run (acts, panel), having stored in `to`[unit]
-// the sums that its registers hold, while two units of the run before (_b) are scaled for half of its tokens.
-template <DType T, int S>
-BANTAM_INLINE void step(const ActTile* acts, const PanelUnit<T>* panel, Sums* to, const ActTile* acts_b,
-                        const PanelUnit<T>* panel_b, const Sums* sums_b, Totals& total) {
+// With many tokens: has L1 fetch what unit S of the next run reads of its activations (codes and scales; sums of codes
+// few types read), in two parts. They come from L2 and would hold up the tile loads.
+constexpr int kActLines = offsetof(ActTile, sum) / 64;
+template <DType T, int S, int Part>
+BANTAM_INLINE void fetch_acts(const ActTile* next) {
+  constexpr int lines = (kActLines + 1) / 2 / kUnits<T>, first = (S % kUnits<T> * 2 + Part) * lines;
+  const auto* from = reinterpret_cast<const uint8_t*>(next + S / kUnits<T>) + first * 64;
+  prefetch_lines<(first + lines > kActLines ? kActLines - first : lines) * 64>(from);
+}
+
+// Step S of a full run: multiplies unit S of the present run (acts, codes), having stored in `to` the sums that its
+// registers hold, while two units of the run before (_b) are scaled for half of its tokens. next: the next run's acts.
+template <DType T, int S, bool Many>
+BANTAM_INLINE void step(const ActTile* acts, const PanelCodes<T>* codes, Sums* to, const ActTile* acts_b,
+                        const PanelScales<T>* scales_b, const Sums* sums_b, Totals& total, const ActTile* next) {
   constexpr int half = S / 2, u = S % 2 * 2, stored = (S + 2) % 4;
   PairScales s;
-  load_operands<T, S>(acts, panel);
-  load_pair_scales<T>(panel_b[u], s);
+  load_operands<T, S>(acts, codes);
+  load_pair_scales<T>(scales_b[u], s);
+  if constexpr (Many) fetch_acts<T, S, 0>(next);
   scale_unit<T, half, 0>(acts_b[u / kUnits<T>], *sums_b, u, s, total);
   store_sums<S, 0>(to, stored);
   scale_unit<T, half, kQuarterTokens>(acts_b[u / kUnits<T>], *sums_b, u, s, total);
   store_sums<S, 1>(to, stored);
-  load_pair_scales<T>(panel_b[u + 1], s);
+  load_pair_scales<T>(scales_b[u + 1], s);
+  if constexpr (Many) fetch_acts<T, S, 1>(next);
   scale_unit<T, half, 0>(acts_b[(u + 1) / kUnits<T>], *sums_b, u + 1, s, total);
   multiply<S, 0>();
   scale_unit<T, half, kQuarterTokens>(acts_b[(u + 1) / kUnits<T>], *sums_b, u + 1, s, total);
   multiply<S, 1>();
 }
-// The same with 8 tokens: unit S of the run before is scaled.
-template <DType T, int S>
-BANTAM_INLINE void step_half(const ActTile* acts, const PanelUnit<T>* panel, Sums* to, const ActTile* acts_b,
-                             const PanelUnit<T>* panel_b, const Sums* sums_b, Totals& total) {
-  constexpr int stored = (S + 2) % 4;
-  PairScales s;
-  load_operands<T, S>(acts, panel);
-  load_pair_scales<T>(panel_b[S], s);
-  store_sums<S, 0>(to, stored);
-  store_sums<S, 1>(to, stored);
-  scale_unit<T, 0, 0>(acts_b[S / kUnits<T>], *sums_b, S, s, total);
-  multiply<S, 0>();
-  scale_unit<T, 0, kQuarterTokens>(acts_b[S / kUnits<T>], *sums_b, S, s, total);
-  multiply<S, 1>();
-}
 
-// With few tokens: what L1 and L2 are to fetch of a pair of tiles, a run's bytes each. The fetches stand between the
-// tile instructions of a run: in a burst they would hold up what is needed now.
+// The weights that come after a panel; L2 fetches a few lines of them with each step while the panel is multiplied. (A
+// burst, before or after a panel, would hold up what is needed now: q8_0's 136 lines took 2 us.)
 struct Fetch {
-  const uint8_t *near[kPairTiles], *far[kPairTiles];
+  const uint8_t* from[kPairTiles];
+  int64_t lines = 0;   // of each tile
+  int64_t a_step = 0;  // of them with each step
 };
-template <DType T, int S>
-BANTAM_INLINE void fetch_part(const Fetch& fetch) {
-  constexpr PackedFormat f = packed_format(T);
-  constexpr int bytes = (kRunBlocks<T> * f.group_bytes() / f.group_blocks() / 4 + 63) / 64 * 64;
-#pragma GCC unroll 2
-  for (int r = 0; r < kPairTiles; ++r) {
-    prefetch_lines<bytes, _MM_HINT_T1>(fetch.far[r] + S * bytes);
-    prefetch_lines<bytes>(fetch.near[r] + S * bytes);
+BANTAM_INLINE void fetch_step(const uint8_t*& tile0, const uint8_t*& tile1, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) {
+    _mm_prefetch(tile0 + i, _MM_HINT_T1);
+    _mm_prefetch(tile1 + i, _MM_HINT_T1);
   }
+  tile0 += bytes, tile1 += bytes;
 }
 
-// Multiplies a full run while a full one before it is scaled. Pointers instead of Runs: what GCC reads through a
-// reference it reads again after every tile instruction (10 % of time).
-template <DType T, int Halves, bool Fetches>
-__attribute__((noinline)) void advance_full(const ActTile* acts, const PanelUnit<T>* panel, Sums* sums,
-                                            const ActTile* acts_b, const PanelUnit<T>* panel_b, Sums* sums_b,
-                                            float* totals, const Fetch* fetch) {
-  Totals total;
-  load_totals(totals, total);
-  if constexpr (Halves == 1) {
-    if constexpr (Fetches) fetch_part<T, 0>(*fetch);
-    step_half<T, 0>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
-    if constexpr (Fetches) fetch_part<T, 1>(*fetch);
-    step_half<T, 1>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
-    if constexpr (Fetches) fetch_part<T, 2>(*fetch);
-    step_half<T, 2>(acts, panel, sums, acts_b, panel_b, sums_b, total);
-    if constexpr (Fetches) fetch_part<T, 3>(*fetch);
-    step_half<T, 3>(acts, panel, sums, acts_b, panel_b, sums_b, total);
-  } else {
-    if constexpr (Fetches) fetch_part<T, 0>(*fetch);
-    step<T, 0>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
-    if constexpr (Fetches) fetch_part<T, 1>(*fetch);
-    step<T, 1>(acts, panel, sums_b, acts_b, panel_b, sums_b, total);
-    save_totals(totals, total);
-    totals += kHalfTokens * kTotalsStride;
-    load_totals(totals, total);
-    if constexpr (Fetches) fetch_part<T, 2>(*fetch);
-    step<T, 2>(acts, panel, sums, acts_b, panel_b, sums_b, total);
-    if constexpr (Fetches) fetch_part<T, 3>(*fetch);
-    step<T, 3>(acts, panel, sums, acts_b, panel_b, sums_b, total);
+// A panel, and the token tiles that pass it.
+template <DType T>
+struct Panel {
+  const PanelCodes<T>* codes;
+  const PanelScales<T>* scales;
+  int64_t units;
+  const ActTile* acts;  // of the first token tile, the panel's first block
+  int64_t acts_stride;
+  float* totals;
+  int64_t token_tiles;
+};
+
+// The run before: its sums are still to be scaled, those of its last two units still to be stored.
+template <DType T>
+struct Run {
+  int units = 0;
+  const PanelScales<T>* scales = nullptr;
+  const ActTile* acts = nullptr;
+  float* totals = nullptr;
+  Sums *low = nullptr, *high = nullptr;  // of its first and of its last units
+  Sums* next = nullptr;                  // free for the next run
+};
+
+template <DType T, int S>
+BANTAM_INLINE void multiply_unit(const ActTile* acts, const PanelCodes<T>* codes, int units, Sums* low) {
+  if (S >= units) return;
+  if (S >= 2) {
+    store_sums<S, 0>(low, S - 2);
+    store_sums<S, 1>(low, S - 2);
   }
-  save_totals(totals, total);
+  load_operands<T, S>(acts, codes);
+  multiply<S, 0>();
+  multiply<S, 1>();
 }
 
 // Scales a whole run whose sums are all stored.
@@ -307,59 +309,111 @@ void scale_half(const Run<T>& run) {
   load_totals(totals, total);
   for (int u = 0; u < run.units; ++u) {
     PairScales s;
-    load_pair_scales<T>(run.panel[u], s);
-    scale_unit<T, Half, 0>(run.acts[u / kUnits<T>], *run.sums, u, s, total);
-    scale_unit<T, Half, kQuarterTokens>(run.acts[u / kUnits<T>], *run.sums, u, s, total);
+    load_pair_scales<T>(run.scales[u], s);
+    const Sums& sums = u < kSumUnits ? *run.low : *run.high;
+    scale_unit<T, Half, 0>(run.acts[u / kUnits<T>], sums, u, s, total);
+    scale_unit<T, Half, kQuarterTokens>(run.acts[u / kUnits<T>], sums, u, s, total);
   }
   save_totals(totals, total);
 }
 
-template <DType T, int S>
-void multiply_unit(const Run<T>& run) {
-  if (S >= run.units) return;
-  if (S >= 2) {
-    store_sums<S, 0>(run.sums, S - 2);
-    store_sums<S, 1>(run.sums, S - 2);
+// Scales what of a run is still in the registers and in its sums.
+template <DType T>
+void finish(Run<T>& run) {
+  if (run.units == 0) return;
+  const int last = run.units - 1, even = last & ~1, odd = (last - 1) | 1;
+  store_sums<0, 0>(even < kSumUnits ? run.low : run.high, even);
+  store_sums<0, 1>(even < kSumUnits ? run.low : run.high, even);
+  if (last > 0) {
+    store_sums<1, 0>(odd < kSumUnits ? run.low : run.high, odd);
+    store_sums<1, 1>(odd < kSumUnits ? run.low : run.high, odd);
   }
-  load_operands<T, S>(run.acts, run.panel);
-  multiply<S, 0>();
-  multiply<S, 1>();
+  finish_stores();
+  scale_half<T, 0>(run);
+  scale_half<T, 1>(run);
+  run.units = 0;
 }
 
-// A pipeline of runs: every run is multiplied while the one before is scaled.
-template <DType T, int Halves>
-struct Pipeline {
-  Run<T> before;
-  int buffer = 0;
+// Finishes the run before and multiplies one.
+template <DType T>
+void start(Run<T>& run, const PanelCodes<T>* codes, const PanelScales<T>* scales, int units, const ActTile* acts,
+           float* totals) {
+  finish(run);
+  multiply_unit<T, 0>(acts, codes, units, run.low);
+  multiply_unit<T, 1>(acts, codes, units, run.low);
+  multiply_unit<T, 2>(acts, codes, units, run.low);
+  multiply_unit<T, 3>(acts, codes, units, run.low);
+  run.units = units, run.scales = scales, run.acts = acts, run.totals = totals;
+}
 
-  // fetch: or null
-  void push(const Run<T>& now, const Fetch* fetch) {
-    if (before.units == kRunUnits && now.units == kRunUnits) {
-      const auto advance = fetch == nullptr ? advance_full<T, Halves, false> : advance_full<T, Halves, true>;
-      advance(now.acts, now.panel, now.sums, before.acts, before.panel, before.sums, before.totals, fetch);
-    } else {
-      finish();
-      multiply_unit<T, 0>(now);
-      multiply_unit<T, 1>(now);
-      multiply_unit<T, 2>(now);
-      multiply_unit<T, 3>(now);
+// Multiplies a full run while the full one before it (_b) is scaled.
+template <DType T, bool Many>
+BANTAM_INLINE void advance(const ActTile* acts, const PanelCodes<T>* codes, Sums* low, const ActTile* acts_b,
+                           const PanelScales<T>* scales_b, Sums* low_b, Sums* high_b, float* totals,
+                           const ActTile* next, const uint8_t*& tile0, const uint8_t*& tile1, int64_t bytes) {
+  Totals total;
+  load_totals(totals, total);
+  fetch_step(tile0, tile1, bytes);
+  step<T, 0, Many>(acts, codes, high_b, acts_b, scales_b, low_b, total, next);
+  fetch_step(tile0, tile1, bytes);
+  step<T, 1, Many>(acts, codes, high_b, acts_b, scales_b, high_b, total, next);
+  save_totals(totals, total);
+  totals += kHalfTokens * kTotalsStride;
+  load_totals(totals, total);
+  fetch_step(tile0, tile1, bytes);
+  step<T, 2, Many>(acts, codes, low, acts_b, scales_b, low_b, total, next);
+  fetch_step(tile0, tile1, bytes);
+  step<T, 3, Many>(acts, codes, low, acts_b, scales_b, high_b, total, next);
+  save_totals(totals, total);
+}
+
+// The runs of a panel of full runs after a full one. started: the first of them is that one. Local variables: what GCC
+// reads through a reference it reads again after every tile instruction (10 % of time), and a struct that is copied
+// soon after its fields were written waits for them (10 % again).
+template <DType T, bool Many>
+__attribute__((noinline)) void walk(const Panel<T>& panel, const Fetch& fetch, Run<T>& run, bool started) {
+  const PanelCodes<T>* const codes = panel.codes;
+  const PanelScales<T>* const scales = panel.scales;
+  const int64_t units = panel.units, row = panel.acts_stride - (units / kUnits<T> - kRunBlocks<T>);
+  const ActTile *acts = panel.acts, *acts_b = run.acts, *const next_panel = acts + units / kUnits<T>;
+  const PanelScales<T>* scales_b = run.scales;
+  float *totals = panel.totals, *totals_b = run.totals;
+  Sums *low_b = run.low, *high_b = run.high, *low = run.next;
+  const uint8_t *tile0 = fetch.from[0], *tile1 = fetch.from[1];
+  int64_t lines = fetch.lines, bytes = fetch.a_step * 64, u = 0;
+  for (int64_t left = panel.token_tiles * (units / kRunUnits); left > 0; --left) {
+    const bool last = u + kRunUnits == units;
+    const ActTile* const next = left == 1 ? next_panel : acts + (last ? row : kRunBlocks<T>);
+    if (!started) {
+      advance<T, Many>(acts, codes + u, low, acts_b, scales_b, low_b, high_b, totals_b, next, tile0, tile1, bytes);
+      Sums* const third = high_b;
+      high_b = low_b, low_b = low, low = third;
+      lines -= 4 * fetch.a_step;
+      if (lines <= 0) bytes = 0;
     }
-    before = now;
-    buffer ^= 1;
+    started = false;
+    acts_b = acts, scales_b = scales + u, totals_b = totals;
+    acts = next;
+    totals += last ? kTileTokens * kTotalsStride : 0;
+    u = last ? 0 : u + kRunUnits;
   }
-  // Scales what is still in the registers and in before.sums.
-  void finish() {
-    if (before.units == 0) return;
-    const int last = before.units - 1, even = last & ~1, odd = (last - 1) | 1;
-    store_sums<0, 0>(before.sums, even);
-    store_sums<0, 1>(before.sums, even);
-    if (last > 0) {
-      store_sums<1, 0>(before.sums, odd);
-      store_sums<1, 1>(before.sums, odd);
+  run.scales = scales_b, run.acts = acts_b, run.totals = totals_b;
+  run.low = low_b, run.high = high_b, run.next = low;
+}
+
+// Multiplies a panel with all token tiles.
+template <DType T>
+void multiply_panel(const Panel<T>& panel, bool many, const Fetch& fetch, Run<T>& run) {
+  if (panel.units % kRunUnits == 0) {
+    const bool starts = run.units != kRunUnits;
+    if (starts) start<T>(run, panel.codes, panel.scales, kRunUnits, panel.acts, panel.totals);
+    return many ? walk<T, true>(panel, fetch, run, starts) : walk<T, false>(panel, fetch, run, starts);
+  }
+  for (int64_t m = 0; m < panel.token_tiles; ++m) {
+    for (int64_t u = 0; u < panel.units; u += kRunUnits) {
+      const int64_t units = panel.units - u < kRunUnits ? panel.units - u : kRunUnits;
+      start<T>(run, panel.codes + u, panel.scales + u, static_cast<int>(units),
+               panel.acts + m * panel.acts_stride + u / kUnits<T>, panel.totals + m * kTileTokens * kTotalsStride);
     }
-    finish_stores();
-    scale_half<T, 0>(before);
-    if constexpr (Halves == 2) scale_half<T, 1>(before);
-    before.units = 0;
   }
-};
+}
