@@ -10,7 +10,7 @@ constexpr int kPairTiles = 2;        // row tiles worked on together: they share
 constexpr int kRunUnits = 4;         // units whose sums are scaled together
 constexpr int64_t kPanelBlocks = 8;  // of a panel when there are many tokens; with few a panel is one run
 constexpr int64_t kTotalsStride = kPairTiles * kTileRows;
-// With few tokens the pairs of tiles that are streamed in turns: linear_fast.inl.h's kStreams.
+// With few tokens the pairs of tiles that are streamed in turns: linear_stream.inl.h's kStreams.
 constexpr int64_t kTurnPairs = 2, kFewTokenTiles = 4;
 constexpr int64_t kStreamedTokens = 64;  // from here on outputs are stored past the caches
 

@@ -76,8 +76,8 @@ BANTAM_INLINE void dot_tokens(const uint8_t* planes, int64_t step, const ActBloc
   }
   dot_groups<T, M, R, Half * steps, (Half + 1) * steps>(planes, step, codes, acts, h);
 }
-// As many as their sums and dots fit the registers; q6_k and its like, whose 8 scales would not, one by one at M = 1
-// (2 % less time).
+// As many as their sums and dots fit the registers; q6_k and its like, whose 8 scales would not, one by one at M = 1:
+// no slower.
 template <DType T, int M>
 constexpr int kTilesAbreast = M == 1   ? (packed_format(T).halves() == 2 ? 1 : 4)
                               : M == 2 ? 4
