@@ -200,7 +200,7 @@ class Access(Case):
         server = self.serve("--tls-cert", certificate, "--tls-key", key, ready="listening on https://")
         port = int(server.log().split("listening on https://127.0.0.1:")[1].split()[0])
         context = ssl.create_default_context(cafile=certificate)
-        connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=30)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30)
         session = Session(connection)
         self.assertEqual(session.get("/health")[0], 200)
         self.assertEqual(session.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2})[0], 200)
