@@ -139,7 +139,7 @@ class Pull(Hub):
             row = next((m for m in self.bantam("ls", "--json").json()["models"] if m["kind"] == "unfinished"), None)
             self.assertGreaterEqual(row["bytes_here"], bytes_here)
             bytes_here = row["bytes_here"]
-        self.assertGreater(bytes_here, 200_000)
+        self.assertGreater(bytes_here, 2 * 16_000, "several blocks; how many depends on where two connections were cut")
         self.assertIn("unfinished", self.bantam("ls").out)
         self.hub.set_fault(Fault())
         before = len(self.hub.requests)
