@@ -134,12 +134,12 @@ class Pull(Hub):
         options = ["Qwen/X-GGUF", "--block-size", "16KB", "--connections", "2", "--retries", "0", *QUICK]
         self.hub.set_fault(Fault("cut", 10**9, 5))
         bytes_here = 0
-        for _ in range(6):
+        for _ in range(9):  # six left 196,608 bytes once: where two connections are cut is chance
             self.assertIn("what came is kept", self.bantam("pull", *options, expect=1).err)
             row = next((m for m in self.bantam("ls", "--json").json()["models"] if m["kind"] == "unfinished"), None)
             self.assertGreaterEqual(row["bytes_here"], bytes_here)
             bytes_here = row["bytes_here"]
-        self.assertGreater(bytes_here, 2 * 16_000, "several blocks; how many depends on where two connections were cut")
+        self.assertGreater(bytes_here, 200_000)
         self.assertIn("unfinished", self.bantam("ls").out)
         self.hub.set_fault(Fault())
         before = len(self.hub.requests)
