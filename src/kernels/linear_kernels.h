@@ -61,8 +61,10 @@ struct LinearJob {
   int64_t q_stride = 0;
   const ActTile* tiles = nullptr;  // fast, where LinearKernels::tiled says so: [ceil(M / 16), K / 32], rows
   int64_t tiles_stride = 0;        // tiles_stride tiles apart
-  float* out = nullptr;            // [M, N], rows out_stride floats apart
+  float* out = nullptr;            // [M, N], rows out_stride floats apart; its first column is that of tile out_tile
   int64_t out_stride = 0;
+  int64_t out_tile = 0;
+  bool reread = false;              // `out` is read again at once: it should stay in the cache
   const float* bias = nullptr;      // [N] or null
   const float* residual = nullptr;  // [M, N], rows residual_stride floats apart, or null; may be `out` itself
   int64_t residual_stride = 0;

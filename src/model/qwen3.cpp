@@ -59,15 +59,13 @@ TensorView mlp_block(Workspace& ws, const Weights& w, const Batch& b, int64_t l,
   const LayerWeights& ly = w.layers[static_cast<size_t>(l)];
   const int64_t T = tokens_of(b);
   const float eps = static_cast<float>(w.config.rms_norm_eps);
-  const std::array<const ops::Linear*, 2> gate_up_parts{&ly.gate, &ly.up};
 
   const TensorView h = keep(saved, Slot::kMlpIn, l, ws.h.first_rows(T));               // [T, D]
-  const TensorView gate_up = keep(saved, Slot::kGateUp, l, ws.gate_up.first_rows(T));  // [T, 2 F], gate first
+  const TensorView gate_up = keep(saved, Slot::kGateUp, l, ws.gate_up.first_rows(T));  // [T, 2 F], gate first, or none
   const TensorView act = ws.act.first_rows(T);                                         // [T, F]
   const TensorView y = keep(saved, Slot::kXOut, l, x);                                 // [T, D], in place when serving
 
-  ops::norm_linear(ws.ctx, x, ly.mlp_norm, eps, h, gate_up_parts, gate_up);
-  ops::swiglu_linear_add(ws.ctx, gate_up, act, ly.down, x, y);
+  ops::mlp(ws.ctx, x, ly.mlp_norm, eps, h, {ly.gate, ly.up, ly.down}, gate_up, act, x, y);
   return y;
 }
 

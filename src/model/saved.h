@@ -19,7 +19,7 @@ enum class Slot : uint8_t {
   kAttnOut,  // [T, Hq Dh]             heads' outputs
   kXMid,     // [T, D]                 residual stream after attention; scratch is its input (in place)
   kMlpIn,    // [T, D]                 normed input of the MLP
-  kGateUp,   // [T, 2 F]
+  kGateUp,   // [T, 2 F]               scratch has no memory: not whole when serving
   kXOut,     // [T, D]                 residual stream after the layer; scratch is its input (in place)
   kFinalIn,  // [R, D]                 rows whose logits are wanted, before the final norm; layer 0
 };

@@ -29,7 +29,7 @@ int64_t carve(const Config& c, const StepLimits& limits, int threads, std::byte*
   ws->qkv = matrix(tok, c.qkv_size());
   ws->cos_sin = matrix(tok, c.head_dim);
   ws->attn = matrix(tok, c.q_size());
-  ws->gate_up = matrix(tok, 2 * c.intermediate_size);
+  ws->gate_up = {nullptr, DType::kF32, Shape{tok, 2 * c.intermediate_size}};
   ws->act = matrix(tok, c.intermediate_size);
   ws->x_rows = matrix(rows, c.hidden_size);
   ws->logits = matrix(rows, c.vocab_size);

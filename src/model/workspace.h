@@ -35,7 +35,7 @@ struct Workspace {
   TensorView qkv;      // [T, (Hq + 2 Hkv) Dh]
   TensorView cos_sin;  // [T, Dh]
   TensorView attn;     // [T, Hq Dh]
-  TensorView gate_up;  // [T, 2 F]
+  TensorView gate_up;  // [T, 2 F]  a shape without memory: whole only where somebody keeps it (saved.h)
   TensorView act;      // [T, F]
   TensorView x_rows;   // [R, D]    rows of x whose logits are wanted
   TensorView logits;   // [R, V]    for callers of forward() that have no better place

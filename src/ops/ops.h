@@ -68,9 +68,15 @@ inline void norm_linear(Context& ctx, TensorView x, const float* norm, float eps
 }
 // out = residual + x W^T. residual [T, N]; out [T, N] may alias residual.
 void linear_add(Context& ctx, const Linear& w, TensorView x, TensorView residual, TensorView out);
-// The same of act = silu(gate) * up. gate_up [T, 2F] (gate first), act [T, F].
-void swiglu_linear_add(Context& ctx, TensorView gate_up, TensorView act, const Linear& w, TensorView residual,
-                       TensorView out);
+
+// gate and up [F, D], down [D', F].
+struct Mlp {
+  const Linear &gate, &up, &down;
+};
+// out = residual + down(silu(gate h) * up h), h = rms_norm(x). x and h [T, D], norm [D]; residual and out [T, D'], may
+// alias. gate_up [T, 2F] (gate first) gets the products if it has memory; act [T, F] is scratch.
+void mlp(Context& ctx, TensorView x, const float* norm, float eps, TensorView h, const Mlp& w, TensorView gate_up,
+         TensorView act, TensorView residual, TensorView out);
 
 // cos_sin[t] = {cos(angle_i) * factor for i < Dh/2, then sin(angle_i) * factor}, angle_i = fp32(pos) * inv_freq[i]
 // in fp32. positions [T], inv_freq [Dh/2], cos_sin [T, Dh].

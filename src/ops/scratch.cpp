@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 #include "ops/attention_plan.h"
+#include "ops/linear_parts.h"
+#include "ops/mlp_plan.h"
 #include "ops/ops.h"
 
 namespace bantam::ops {
@@ -19,14 +21,19 @@ int64_t attention_bytes(int64_t max_tok, HeadShape heads, int64_t max_pos, int t
   return plan_attention(max_tok, max_tok, heads, threads).fixed_bytes + (threads > 1 && runs > 1 ? most : 0);
 }
 
+// Activations before and after; chunks of at most one pair of tiles or as many as fit.
+int64_t mlp_bytes(int64_t max_tok, int64_t max_k, int threads) {
+  return threads * (kernels::kLinearScratchBytes + plan_mlp(max_tok, 1).panel_bytes) +
+         2 * activation_bytes(max_tok, max_k);
+}
+
 }  // namespace
 
 int64_t scratch_bytes(int64_t max_tok, int64_t max_k, int64_t /*max_n*/, HeadShape heads, int64_t max_pos,
                       int threads) {
   BANTAM_CHECK(max_tok >= 1 && max_k >= 1 && max_pos >= 1 && threads >= 1);
   BANTAM_CHECK(heads.kv_heads > 0 && heads.q_heads % heads.kv_heads == 0);
-  return std::max(kernels::linear_scratch_bytes(max_tok, max_k, threads),
-                  attention_bytes(max_tok, heads, max_pos, threads));
+  return std::max(mlp_bytes(max_tok, max_k, threads), attention_bytes(max_tok, heads, max_pos, threads));
 }
 
 }  // namespace bantam::ops

@@ -71,7 +71,7 @@ class Machine {
           Numerics numerics = Numerics::kFast)
       : pool_(threads), heads_(heads) {
     context_.numerics = numerics;
-    const int64_t bytes = scratch_bytes(max_tok, 64, 64, heads, max_pos, threads);
+    const int64_t bytes = scratch_bytes(max_tok, 128, 128, heads, max_pos, threads);
     memory_.resize(static_cast<size_t>(bytes) + 64);
     const auto address = reinterpret_cast<uintptr_t>(memory_.data());
     context_.table = table;

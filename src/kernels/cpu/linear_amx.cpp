@@ -47,11 +47,11 @@ namespace {
 // Totals of `tiles` tiles and many tokens to `out`, past the caches where that can be: rows lie far apart, and reading
 // their lines first took 10 % of prefill's time.
 void store_many(const LinearJob& job, int64_t tile, int64_t tiles, int64_t first, int64_t tokens, const float* totals) {
-  const bool past_caches = tokens >= kStreamedTokens && job.residual == nullptr && job.out_stride % 16 == 0 &&
-                           reinterpret_cast<uintptr_t>(job.out) % 64 == 0 &&
+  const bool past_caches = tokens >= kStreamedTokens && !job.reread && job.residual == nullptr &&
+                           job.out_stride % 16 == 0 && reinterpret_cast<uintptr_t>(job.out) % 64 == 0 &&
                            (tile + tiles) * kTileRows <= job.weight.rows;
   for (int64_t m = 0; m < tokens; ++m, totals += kTotalsStride) {
-    float* out = job.out + (first + m) * job.out_stride + tile * kTileRows;
+    float* out = job.out + (first + m) * job.out_stride + (tile - job.out_tile) * kTileRows;
     for (int64_t t = 0; t < tiles; ++t) {
       if (past_caches) {
         VF v = f_load(totals + t * kTileRows);

@@ -27,7 +27,7 @@ void store_token(const LinearJob& job, int64_t tile, int64_t token, const float*
     float v = total[r];
     if (job.bias != nullptr) v = v + job.bias[first + r];
     if (job.residual != nullptr) v = job.residual[token * job.residual_stride + first + r] + v;
-    job.out[token * job.out_stride + first + r] = v;
+    job.out[token * job.out_stride + first - job.out_tile * kTileRows + r] = v;
   }
 }
 

@@ -157,7 +157,7 @@ void make_early_sums(const LinearJob& job, int32_t* to) {
 // Fetches the lines of `out` that tokens [token, token + tokens) of `tiles` tiles are going to be stored to: rows lie
 // far apart, and often on few cache sets.
 inline void prefetch_outputs(const LinearJob& job, int64_t tile, int64_t tiles, int64_t token, int64_t tokens) {
-  const float* out = job.out + token * job.out_stride + tile * kTileRows;
+  const float* out = job.out + token * job.out_stride + (tile - job.out_tile) * kTileRows;
   for (int64_t m = 0; m < tokens; ++m, out += job.out_stride) {
     for (int64_t t = 0; t < tiles; ++t) prefetch(out + t * kTileRows);
   }
@@ -166,7 +166,7 @@ inline void prefetch_outputs(const LinearJob& job, int64_t tile, int64_t tiles, 
 // Epilogue of one token's 16 totals of a tile (any table, any mode): bias, then residual.
 inline void store_totals(const LinearJob& job, int64_t tile, int64_t token, const float* totals) {
   const int64_t first = tile * kTileRows;
-  float* out = job.out + token * job.out_stride + first;
+  float* out = job.out + token * job.out_stride + first - job.out_tile * kTileRows;
   const float* bias = job.bias == nullptr ? nullptr : job.bias + first;
   const float* residual = job.residual == nullptr ? nullptr : job.residual + token * job.residual_stride + first;
   if (job.weight.rows - first >= kTileRows) {
