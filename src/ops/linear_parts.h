@@ -103,11 +103,12 @@ void activate(Context& ctx, TensorView x, const Activations& to, Making making, 
 // hand-over, an even number, and as many in the last chunk as in the others.
 int64_t chunk_tiles(int64_t tiles, int64_t m, int64_t bytes, int threads);
 
+// A part's product; `out` to `reread` as in LinearJob.
 struct Product {
   const Linear* part;
   TensorView x;  // [M, K]: read by exact numerics and float weights
   const Activations* acts;
-  float* out;  // as in LinearJob, the next three too
+  float* out;
   int64_t out_stride;
   int64_t out_tile = 0;
   bool reread = false;

@@ -21,7 +21,7 @@ int64_t attention_bytes(int64_t max_tok, HeadShape heads, int64_t max_pos, int t
   return plan_attention(max_tok, max_tok, heads, threads).fixed_bytes + (threads > 1 && runs > 1 ? most : 0);
 }
 
-// Activations before and after; chunks of at most one pair of tiles or as many as fit.
+// Panels of products, whose size no chunk's tiles decide, and the activations before and after.
 int64_t mlp_bytes(int64_t max_tok, int64_t max_k, int threads) {
   return threads * (kernels::kLinearScratchBytes + plan_mlp(max_tok, 1).panel_bytes) +
          2 * activation_bytes(max_tok, max_k);
